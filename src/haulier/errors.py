@@ -1,0 +1,318 @@
+"""Every error haulier raises, in one tree; each class is a row of the error table.
+
+    HaulierError
+    ├── UsageError                    what was asked for makes no sense (exit 2)
+    │   ├── ConfigurationError
+    │   ├── MissingExtra
+    │   └── UnknownReference
+    ├── SourceError                   the thing to be moved
+    │   ├── TargetMissing
+    │   ├── TargetUnreadable
+    │   ├── NothingSelected
+    │   ├── UnsafePath
+    │   ├── SourceChanged
+    │   └── DuplicateName
+    ├── StoreError                    the far end
+    │   ├── Transient                 the only kind that is retried
+    │   │   ├── ConnectionLost
+    │   │   ├── TimedOut
+    │   │   ├── RateLimited
+    │   │   └── ServiceFault
+    │   ├── AccessDenied
+    │   ├── NoSuchBucket
+    │   ├── NoSuchObject
+    │   ├── NoSuchUpload
+    │   ├── ObjectExists
+    │   ├── ObjectChanged
+    │   ├── ObjectArchived
+    │   ├── BadDigest
+    │   ├── AddressRefused
+    │   └── RequestRejected
+    ├── IntegrityError                bytes are not what they should be
+    │   ├── VerificationFailed
+    │   ├── CorruptArchive
+    │   ├── UnsafeArchive
+    │   └── DecryptionFailed
+    ├── StorageFull
+    ├── OperationBusy
+    ├── CatalogError
+    └── Interrupted
+
+A row is three class attributes: `code` (stable, kebab-case, also the `code` of a
+problem document), `http_status` and `exit_code`. `hint` tells the reader what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HaulierError(Exception):
+    """The root of the tree.
+
+    Args:
+        message: what happened, naming the file or object concerned.
+        hint: what the reader can do about it; the class's `advice` when left out.
+        retry_after_s: seconds the far end asked us to wait, when it did.
+    """
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+    advice: ClassVar[str] = "This is a bug in haulier: please report it with the command you ran."
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.advice if hint is None else hint
+        self.retry_after_s = retry_after_s
+
+
+class UsageError(HaulierError):
+    """What was asked for makes no sense: wrong argument, wrong combination."""
+
+    code, http_status, exit_code = "usage", 400, 2
+    advice = "See `haulier COMMAND --help`."
+
+
+class ConfigurationError(UsageError):
+    """A setting is missing, malformed, or contradicts another."""
+
+    code, http_status = "configuration", 500
+    advice = "Run `haulier doctor` to see what is configured and what is missing."
+
+
+class MissingExtra(UsageError):
+    """An optional library is needed and not installed."""
+
+    code, http_status = "missing-extra", 501
+    advice = "Install everything with `pip install 'haulier[all]'`."
+
+
+class UnknownReference(UsageError):
+    """No operation, object or remote has that name or id."""
+
+    code, http_status, exit_code = "unknown-reference", 404, 1
+    advice = "List what there is with `haulier history` or `haulier files`."
+
+
+class SourceError(HaulierError):
+    """Something is wrong with what should be moved."""
+
+    code, http_status = "source", 400
+    advice = "Check the file and run the command again."
+
+
+class TargetMissing(SourceError):
+    """The target does not exist."""
+
+    code, http_status = "target-missing", 404
+    advice = "Check the spelling, or set MGMT_LOCAL_DIR to the directory that holds it."
+
+
+class TargetUnreadable(SourceError):
+    """The target, or something inside it, may not be read."""
+
+    code, http_status = "target-unreadable", 403
+    advice = "Give yourself read permission, or leave it out with --exclude."
+
+
+class NothingSelected(SourceError):
+    """The selection is empty."""
+
+    code = "nothing-selected"
+    advice = "Loosen --include / --exclude, or add --hidden for hidden entries."
+
+
+class UnsafePath(SourceError):
+    """A walked entry leads out of its root, or a name can't be stored."""
+
+    code = "unsafe-path"
+    advice = "Remove the link or leave it out with --exclude."
+
+
+class SourceChanged(SourceError):
+    """A file changed, shrank, grew or vanished while it was read."""
+
+    code, http_status = "source-changed", 409
+    advice = "Wait until nothing writes to it any more, then run `haulier retry ID`."
+
+
+class DuplicateName(SourceError):
+    """The name is taken at the other end and duplicates are to be refused."""
+
+    code, http_status = "duplicate-name", 409
+    advice = "Rename one of them, or set MGMT_DUPLICATE_HANDLING to timestamp or subdirectory."
+
+
+class StoreError(HaulierError):
+    """The store or destination said no."""
+
+    code, http_status = "store", 502
+    advice = "Run `haulier doctor` to test the store."
+
+
+class Transient(StoreError):
+    """It may work if tried again; the only kind that retry looks at."""
+
+    code, http_status = "store-unavailable", 503
+    advice = "The store did not answer in time; run `haulier resume` later, nothing is lost."
+
+
+class ConnectionLost(Transient):
+    """The connection could not be made, or broke."""
+
+    code = "connection-lost"
+
+
+class TimedOut(Transient):
+    """No byte moved for longer than the stall limit."""
+
+    code, http_status = "timed-out", 504
+
+
+class RateLimited(Transient):
+    """The far end asked us to slow down (429, SlowDown)."""
+
+    code, http_status = "rate-limited", 429
+
+
+class ServiceFault(Transient):
+    """The far end failed on its own account (5xx)."""
+
+    code = "service-fault"
+
+
+class AccessDenied(StoreError):
+    """Credentials are missing, wrong, expired, or not enough."""
+
+    code, http_status = "access-denied", 403
+    advice = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and the bucket's policy."
+
+
+class NoSuchBucket(StoreError):
+    """The bucket or directory of the store does not exist."""
+
+    code, http_status = "no-such-bucket", 404
+    advice = "Check AWS_S3_BUCKET, or create the bucket with `haulier s3 setup`."
+
+
+class NoSuchObject(StoreError):
+    """The object does not exist."""
+
+    code, http_status = "no-such-object", 404
+    advice = "List what is stored with `haulier history`, or run `haulier import` on the bucket."
+
+
+class NoSuchUpload(StoreError):
+    """The store does not know the multipart upload (completed, aborted or expired)."""
+
+    code, http_status = "no-such-upload", 410
+    advice = "Run `haulier retry ID` to send it again."
+
+
+class ObjectExists(StoreError):
+    """The key is taken and overwriting was not asked for."""
+
+    code, http_status = "object-exists", 412
+    advice = "Use --force to overwrite, or another MGMT_DUPLICATE_HANDLING."
+
+
+class ObjectChanged(StoreError):
+    """The object is not the one it was when we began to read it."""
+
+    code, http_status = "object-changed", 412
+    advice = "Run the command again to fetch the new version from the start."
+
+
+class ObjectArchived(StoreError):
+    """The object rests in an archive class and has to be brought back first."""
+
+    code, http_status = "object-archived", 409
+    advice = "A retrieval was requested; run the same command again in some hours."
+
+
+class BadDigest(StoreError):
+    """The store received other bytes than we sent."""
+
+    code, http_status = "bad-digest", 422
+    advice = "Something between here and the store alters data; run `haulier doctor`."
+
+
+class AddressRefused(StoreError):
+    """The address is private, local or reserved and requests there are not allowed."""
+
+    code, http_status = "address-refused", 403
+    advice = "Only public addresses are fetched from; allow the host explicitly if it is yours."
+
+
+class RequestRejected(StoreError):
+    """The store understood and refused; trying again would not help."""
+
+    code = "request-rejected"
+
+
+class IntegrityError(HaulierError):
+    """Bytes are not what they should be."""
+
+    code, http_status = "integrity", 422
+
+
+class VerificationFailed(IntegrityError):
+    """Size, ETag or checksum of the stored object disagree with ours."""
+
+    code = "verification-failed"
+    advice = (
+        "The remote object is not trusted and the source was not moved; run `haulier retry ID`."
+    )
+
+
+class CorruptArchive(IntegrityError):
+    """The archive or its index can't be read or is damaged."""
+
+    code = "corrupt-archive"
+    advice = "Run `haulier verify ID --deep` to see how far the damage goes."
+
+
+class UnsafeArchive(IntegrityError):
+    """An archive has a member that would be written outside its target."""
+
+    code = "unsafe-archive"
+    advice = "Nothing was written. Do not trust where this archive comes from."
+
+
+class DecryptionFailed(IntegrityError):
+    """The key is wrong, or the encrypted bytes were altered."""
+
+    code = "decryption-failed"
+    advice = "Give the key the archive was made with (--key-file)."
+
+
+class StorageFull(HaulierError):
+    """No space left, or a quota is used up."""
+
+    code, http_status = "storage-full", 507
+    advice = "Free some space, then run `haulier resume`; what was stored already is kept."
+
+
+class OperationBusy(HaulierError):
+    """Another process is working on this operation."""
+
+    code, http_status = "operation-busy", 409
+    advice = "Wait for the other process; `haulier history --status running` shows what runs."
+
+
+class CatalogError(HaulierError):
+    """The catalog can't be opened, or its schema is not the one this version needs."""
+
+    code, http_status, exit_code = "catalog", 500, 2
+    advice = "Run `haulier db upgrade`."
+
+
+class Interrupted(HaulierError):
+    """Stopped by the user; the state is kept and can be resumed."""
+
+    code, http_status, exit_code = "interrupted", 499, 130
+    advice = "Run `haulier resume` to go on where it stopped."
