@@ -1,0 +1,78 @@
+# `make` lists what there is.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PYTEST := $(BIN)/pytest -q
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: env
+env: .venv/.dev ## make .venv with haulier, all its extras and the tools
+
+.PHONY: demo
+demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
+	@tools/demo.sh
+
+.PHONY: test
+test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
+	@$(PYTEST) tests -m "not servers and not soak"
+	@$(PYTEST) tests -m "servers and not soak"
+
+.PHONY: lint
+lint: .venv/.dev ## ruff, mypy, import-linter
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format'."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+.PHONY: format
+format: .venv/.dev ## put the sources into shape
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: soak
+soak: test-programs .venv/.dev ## the long tests: kills at random moments, many rounds
+	@$(PYTEST) tests -m soak
+
+.PHONY: bench
+bench: .venv/.bench ## haulier beside its peers, on the same data in the same run
+	@tools/system.sh bench
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: docs
+docs: .venv/.dev ## write docs/reference from the code
+	@$(BIN)/python tools/gen_reference.py
+
+.PHONY: lock
+lock: ## resolve requirements*.lock again (UPGRADE=1: to the newest versions)
+	@tools/lock.sh "$$(tools/python.sh)"
+
+.PHONY: clean
+clean: ## remove what was made here, but for .venv
+	@rm -rf build dist demo-data .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  .import_linter_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: test-programs
+test-programs:
+	@tools/system.sh test
+
+.venv/.runtime: requirements.lock pyproject.toml
+	@tools/venv.sh
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.bench: requirements-bench.lock .venv/.dev
+	@$(PIP) install --require-hashes -r requirements-bench.lock
+	@touch $@

@@ -1,0 +1,168 @@
+"""The catalog: where records live, in an SQLite file or in PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sqlalchemy import URL, Engine
+
+from haulier.catalog.engines import (
+    POSTGRES_CONNECTIONS,
+    SQLITE_READERS,
+    create_sqlite_file,
+    database_errors,
+    describe,
+    is_sqlite,
+    parse_url,
+    postgres_engine,
+    sqlite_reader,
+    sqlite_writer,
+)
+from haulier.catalog.filters import FileFilter, OperationFilter, Page
+from haulier.catalog.schema import HEAD, migrate, read_version, refuse_newer
+from haulier.catalog.transaction import Tx
+from haulier.core.records import FileRecord, OperationRecord
+from haulier.errors import CatalogError, UnknownReference
+
+T = TypeVar("T")
+
+
+class Catalog:
+    """Records of files and operations, and the journal of unfinished uploads.
+
+    Any number of processes may have one catalog open. Use `open`, and `async with` or
+    `aclose`. Every method raises CatalogError when the database fails, StorageFull when
+    its disk is full.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        if is_sqlite(url):
+            self._writer, self._reader = sqlite_writer(url), sqlite_reader(url)
+            self._write_threads = ThreadPoolExecutor(1, "catalog-writer")
+            self._read_threads = ThreadPoolExecutor(SQLITE_READERS, "catalog-reader")
+            return
+        self._writer = postgres_engine(url)
+        self._reader = self._writer.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._write_threads = ThreadPoolExecutor(POSTGRES_CONNECTIONS, "catalog")
+        self._read_threads = self._write_threads
+
+    @classmethod
+    async def open(cls, url: str | Path, *, create: bool = True) -> Self:
+        """Open the catalog at `url`: a file path, `sqlite:///…` or `postgresql://…`.
+
+        An SQLite file is made when missing (0600, its directory 0700) and always brought
+        to the current schema; an empty PostgreSQL database gets the schema, an older one
+        is left to `haulier db upgrade`. With `create` false nothing is made.
+        Raises ConfigurationError for a URL that is none of these; MissingExtra without
+        psycopg; CatalogError when the database can't be reached, is missing and not to be
+        made, holds something else, or has an older (PostgreSQL) or newer schema.
+        """
+        parsed = parse_url(url)
+        if is_sqlite(parsed):
+            await asyncio.to_thread(_check_file, Path(str(parsed.database)), create=create)
+        catalog = cls(parsed)
+        try:
+            await catalog._run(
+                catalog._write_threads, partial(catalog._check_schema, create=create)
+            )
+        except BaseException:
+            await catalog.aclose()
+            raise
+        return catalog
+
+    async def transaction(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a thread inside one transaction, committed durably on return.
+
+        Whatever `work` raises rolls everything back and is passed on. When the caller is
+        cancelled, a transaction that has begun is still carried out.
+        """
+        return await self._run(self._write_threads, partial(self._within, self._writer, work))
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a thread on one snapshot; it can't write."""
+        return await self._run(self._read_threads, partial(self._within, self._reader, work))
+
+    async def get_operation(self, operation_id: str) -> OperationRecord:
+        """Return the operation by its id or an unambiguous prefix of at least 6 characters.
+
+        Raises UnknownReference when there is none, or several, which it lists.
+        """
+        return await self.read(lambda tx: tx.resolve_operation(operation_id))
+
+    async def list_operations(self, wanted: OperationFilter) -> Page[OperationRecord]:
+        """Return a page of operations, newest first; raises UsageError for a bad cursor."""
+        return await self.read(lambda tx: tx.list_operations(wanted))
+
+    async def get_file(self, file_id: str) -> FileRecord:
+        """Return the file record with that id; raises UnknownReference."""
+        record = await self.read(lambda tx: tx.get_file(file_id))
+        if record is None:
+            raise UnknownReference(f"no file record has the id {file_id!r}")
+        return record
+
+    async def list_files(self, wanted: FileFilter) -> Page[FileRecord]:
+        """Return a page of file records, newest first."""
+        return await self.read(lambda tx: tx.list_files(wanted))
+
+    async def aclose(self) -> None:
+        """Wait for transactions that run and give back threads and connections."""
+        await asyncio.to_thread(self._close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _run(self, threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
+
+    def _within(self, engine: Engine, work: Callable[[Tx], T]) -> T:
+        with database_errors(self._url), engine.begin() as connection:
+            return work(Tx(connection))
+
+    def _check_schema(self, *, create: bool) -> None:
+        place = describe(self._url)
+        with database_errors(self._url), self._reader.begin() as connection:
+            version = read_version(connection, place)
+        if version == HEAD:
+            return
+        refuse_newer(version, place)
+        if version is None and not create:
+            raise CatalogError(f"there is no catalog in {place}")
+        if version is not None and not is_sqlite(self._url):
+            raise CatalogError(
+                f"the catalog ({place}) has schema {version}, this haulier needs {HEAD}",
+                hint="Run `haulier db upgrade` once, when no older haulier uses it any more.",
+            )
+        with database_errors(self._url), self._writer.begin() as connection:
+            migrate(connection, place)
+
+    def _close(self) -> None:
+        self._write_threads.shutdown()
+        self._read_threads.shutdown()
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def _check_file(path: Path, *, create: bool) -> None:
+    if create:
+        create_sqlite_file(path)
+    elif not path.exists():
+        raise CatalogError(
+            f"there is no catalog at {path}", hint="Check HAULIER_DATA and DATABASE_URL."
+        )

@@ -1,0 +1,169 @@
+"""Connections to the two databases, set up so that a commit is durable when it returns."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from haulier.errors import CatalogError, ConfigurationError, MissingExtra, StorageFull
+
+BUSY_TIMEOUT_S = 30
+CONNECT_TIMEOUT_S = 10
+SQLITE_READERS = 4
+POSTGRES_CONNECTIONS = 5
+
+_URL_HINT = "DATABASE_URL is a file path, sqlite:///PATH or postgresql://USER@HOST/DATABASE."
+_DISK_FULL_SQLSTATE = "53100"
+
+
+def parse_url(url: str | Path) -> URL:
+    """Read a file path, `sqlite:///…` or `postgresql://…`.
+
+    Returns a URL that names the driver as well. Raises ConfigurationError for anything
+    else, without repeating it: it may hold a password.
+    """
+    if isinstance(url, Path) or "://" not in url:
+        return URL.create("sqlite+pysqlite", database=os.path.abspath(url))
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError("the catalog's URL is malformed", hint=_URL_HINT) from None
+    backend = parsed.drivername.partition("+")[0]
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise ConfigurationError(f"a catalog can't be kept in {backend}", hint=_URL_HINT)
+    if parsed.database in {None, "", ":memory:"} or parsed.query:
+        raise ConfigurationError("an SQLite catalog has to be a file", hint=_URL_HINT)
+    return parsed.set(drivername="sqlite+pysqlite")
+
+
+def is_sqlite(url: URL) -> bool:
+    """Return whether `url` (from `parse_url`) is a file."""
+    return url.get_backend_name() == "sqlite"
+
+
+def describe(url: URL) -> str:
+    """Return where the catalog is, for messages: never with a password."""
+    if is_sqlite(url):
+        return str(url.database)
+    host = url.host or "the local socket"
+    return f"PostgreSQL at {host}{f':{url.port}' if url.port else ''}, database {url.database}"
+
+
+def create_sqlite_file(path: Path) -> None:
+    """Make the file (0600) and its directory (0700) where they are missing.
+
+    An existing file is not opened: closing it would drop the locks SQLite holds on it in
+    this process. Raises CatalogError when they can't be made.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise CatalogError(
+            f"the catalog {path} can't be created: {error.strerror}",
+            hint="Set HAULIER_DATA or DATABASE_URL to a place you may write to.",
+        ) from error
+
+
+def sqlite_writer(url: URL) -> Engine:
+    """Return an engine of one connection whose transactions start with the write lock."""
+    return _sqlite_engine(url, begin="BEGIN IMMEDIATE", pragmas=("journal_mode=WAL",), size=1)
+
+
+def sqlite_reader(url: URL) -> Engine:
+    """Return an engine whose transactions are snapshots that can't write."""
+    return _sqlite_engine(url, begin="BEGIN", pragmas=("query_only=ON",), size=SQLITE_READERS)
+
+
+def _sqlite_engine(url: URL, *, begin: str, pragmas: tuple[str, ...], size: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
+    )
+    common = ("synchronous=FULL", "foreign_keys=ON", "cache_size=-65536")
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
+        for pragma in (*common, *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def postgres_engine(url: URL) -> Engine:
+    """Return a small pool that notices a restarted server.
+
+    Raises MissingExtra when psycopg is not installed.
+    """
+    try:
+        return create_engine(
+            url,
+            pool_size=POSTGRES_CONNECTIONS,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "haulier",
+                "options": "-c timezone=UTC",
+            },
+        )
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "a catalog in PostgreSQL needs psycopg",
+            hint="Install it with `pip install 'haulier[postgres]'`.",
+        ) from error
+
+
+@contextmanager
+def database_errors(url: URL) -> Iterator[None]:
+    """Turn what the database libraries raise into StorageFull or CatalogError."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _translate(error, url) from error
+
+
+def _translate(error: SQLAlchemyError, url: URL) -> CatalogError | StorageFull:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    if url.password:
+        reason = reason.replace(str(url.password), "***")
+    message = f"the catalog ({describe(url)}) failed: {reason}"
+    if _is_disk_full(cause):
+        return StorageFull(message)
+    return CatalogError(message, hint=_hint(error, cause, url))
+
+
+def _is_disk_full(cause: BaseException) -> bool:
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == _DISK_FULL_SQLSTATE
+
+
+def _hint(error: SQLAlchemyError, cause: BaseException, url: URL) -> str:
+    if isinstance(error, IntegrityError):
+        return "This is a bug in haulier: please report it with the command you ran."
+    if not is_sqlite(url):
+        return "Check that the server runs and DATABASE_URL is right; what was recorded is kept."
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return f"Another process held the catalog for {BUSY_TIMEOUT_S} s; run the command again."
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        return "The file is damaged or no catalog: move it aside, then run `haulier import`."
+    return "Check that you may write to the file and its directory."

@@ -1,0 +1,50 @@
+"""Where archives go: a store, a prefix in it, and how to find it again later."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+from urllib.parse import quote
+
+from haulier.store.base import MultipartStore, StoreChecks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A place that can be named in the journal and opened again; holds no secrets.
+
+    `root` is `s3://bucket` or `file:///path`; `prefix` what every key starts with ("" or ending
+    in "/"); `remote` the name in `haulier.toml` whose credentials open it, if any.
+    """
+
+    root: str
+    prefix: str = ""
+    endpoint_url: str | None = None
+    region: str | None = None
+    remote: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        return cls(**values)
+
+    @property
+    def identity(self) -> str:
+        """Tells places apart: the same bucket name at two endpoints is two places."""
+        return f"{self.endpoint_url or ''}|{self.root}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDestination:
+    """A destination with its store, wrapped for retry and throttle, and what the store checks."""
+
+    destination: Destination
+    store: MultipartStore
+    checks: StoreChecks
+
+    def url_of(self, key: str) -> str:
+        """Return the URL of `key`, for people and records."""
+        quoted = key if self.store.scheme == "s3" else quote(key)
+        return f"{self.destination.root}/{quoted}"

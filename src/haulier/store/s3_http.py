@@ -1,0 +1,290 @@
+"""Requests to S3 over aiohttp: addressed, signed, sent, and their answers told apart.
+
+Bodies of parts go out as they lie in memory, piece by piece, never joined. No retry here,
+but for one: an answer that names the bucket's true region is followed once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import yarl
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+
+from haulier import errors
+from haulier.store.base import Advance, Buffer, no_advance
+from haulier.store.s3_credentials import CredentialSource, S3Access
+from haulier.store.s3_errors import Rejection, error_of, error_of_connection
+
+CONNECT_TIMEOUT_S = 10.0
+PIECE_BYTES = 256 << 10
+MAX_ANSWER_BYTES = 16 << 20
+
+Pace = Callable[[int], Awaitable[None]]
+"""Awaited with the number of bytes about to be sent; how a throttle slows a body down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer that said yes."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class BufferBody(Payload):
+    """Buffers as a request body, sent piece by piece and again for each attempt."""
+
+    def __init__(
+        self,
+        buffers: Sequence[Buffer],
+        size_bytes: int,
+        *,
+        stall_s: float,
+        advance: Advance = no_advance,
+        pace: Pace | None = None,
+    ) -> None:
+        super().__init__(buffers)
+        self._size = size_bytes
+        self._buffers = buffers
+        self._advance = advance
+        self._pace = pace
+        self._stall_s = stall_s
+        self._counted = 0
+        self._is_sent = False
+
+    @property
+    def consumed(self) -> bool:
+        # Keeps aiohttp from sending a body again on its own: whoever retries has to know.
+        return self._is_sent
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return b"".join(self._buffers).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self._is_sent = True
+        self._advance(-self._counted)
+        self._counted = 0
+        for piece in self._pieces():
+            if self._pace is not None:
+                await self._pace(len(piece))
+            # aiohttp watches for stalls only while it reads.
+            async with asyncio.timeout(self._stall_s):
+                await writer.write(piece)
+            self._counted += len(piece)
+            self._advance(len(piece))
+
+    def _pieces(self) -> Iterator[memoryview]:
+        for buffer in self._buffers:
+            view = memoryview(buffer).cast("B")
+            for start in range(0, len(view), PIECE_BYTES):
+                yield view[start : start + PIECE_BYTES]
+
+
+class S3Http:
+    """One bucket's address, keys and connections. Usable in one event loop at a time."""
+
+    def __init__(self, bucket: str, access: S3Access) -> None:
+        if access.endpoint_url is not None:
+            _check_endpoint(access.endpoint_url)
+        self.bucket = bucket
+        self.access = access
+        self.region = access.region
+        self._credentials = CredentialSource(access)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def aclose(self) -> None:
+        """Close every connection; a later request opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def send(
+        self,
+        method: str,
+        key: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | BufferBody = b"",
+        missing: type[errors.StoreError] = errors.NoSuchObject,
+    ) -> Answer:
+        """Send a request and return its whole answer.
+
+        `missing` is what a 404 without an error code means here. Raises the error that the
+        store's answer means, ConnectionLost and TimedOut when there is none.
+        """
+        response = await self.open(
+            method, key, query=query, headers=headers, body=body, missing=missing
+        )
+        async with response:
+            whole = await self._read(response, self.what(method, key))
+        return Answer(response.status, response.headers, whole)
+
+    async def open(
+        self,
+        method: str,
+        key: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | BufferBody = b"",
+        missing: type[errors.StoreError] = errors.NoSuchObject,
+    ) -> aiohttp.ClientResponse:
+        """Send a request like `send` and return its answer with the body still to be read."""
+        what = self.what(method, key)
+        query, headers = query or {}, headers or {}
+        for is_last in (False, True):
+            with self.connection_errors(what):
+                response = await self._attempt(method, key, query, headers, body)
+            if response.status < 300:
+                return response
+            async with response:
+                text = await self._read(response, what)
+            rejection = Rejection.read(response.status, response.headers, text)
+            if is_last or rejection.region in {None, self.region}:
+                break
+            self.region = rejection.region
+        condition = next((name for name in ("If-Match", "If-None-Match") if name in headers), None)
+        raise error_of(
+            rejection, response.headers, what=what, condition=condition, missing=missing
+        )
+
+    async def pieces(
+        self, response: aiohttp.ClientResponse, what: str, *, piece_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """Yield the body as it comes in, in pieces of at most `piece_bytes`."""
+        while True:
+            with self.connection_errors(what):
+                piece = await response.content.read(piece_bytes)
+            if not piece:
+                return
+            yield piece
+
+    @contextmanager
+    def connection_errors(self, what: str) -> Iterator[None]:
+        """Turn the transport's failures inside the block into ours."""
+        try:
+            yield
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as exc:
+            raise error_of_connection(exc, what=what, stall_s=self.access.stall_s) from exc
+
+    def what(self, method: str, key: str) -> str:
+        """Name a request for messages."""
+        return f"{method} s3://{self.bucket}/{key}"
+
+    def url(self, key: str = "", query: Mapping[str, str] | None = None) -> str:
+        """Return the address of `key`, or of the bucket, every odd character escaped."""
+        endpoint = self.access.endpoint_url
+        path = quote(key, safe="/~")
+        if endpoint is not None:
+            base = f"{endpoint.rstrip('/')}/{self.bucket}"
+        elif "." in self.bucket:  # a wildcard certificate covers one label only
+            base = f"https://{self._amazon_host()}/{self.bucket}"
+        else:
+            base = f"https://{self.bucket}.{self._amazon_host()}"
+        pairs = (
+            f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}"
+            for name, value in sorted((query or {}).items())
+        )
+        text = "&".join(pairs)
+        if not key and endpoint is not None:
+            return f"{base}?{text}" if text else base
+        return f"{base}/{path}" + (f"?{text}" if text else "")
+
+    def sign_url(self, key: str, *, expires_s: int) -> str:
+        """Return a URL by which anybody can GET `key` for `expires_s` seconds."""
+        request = AWSRequest(method="GET", url=self.url(key))
+        keys = self._credentials.frozen_now()
+        S3SigV4QueryAuth(keys, "s3", self.region, expires=expires_s).add_auth(request)
+        return str(request.url)
+
+    def _amazon_host(self) -> str:
+        top = "com.cn" if self.region.startswith("cn-") else "com"
+        return f"s3.{self.region}.amazonaws.{top}"
+
+    async def _attempt(
+        self,
+        method: str,
+        key: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | BufferBody,
+    ) -> aiohttp.ClientResponse:
+        url = self.url(key, query)
+        signed = await self._signed(method, url, headers, body)
+        if isinstance(body, bytes) and method in {"PUT", "POST"}:
+            body = BufferBody([body], len(body), stall_s=self.access.stall_s)
+        return await self._open_session().request(
+            method,
+            yarl.URL(url, encoded=True),
+            headers=signed,
+            data=body or None,
+            allow_redirects=False,
+            skip_auto_headers=("Content-Type", "User-Agent"),
+        )
+
+    async def _signed(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | BufferBody
+    ) -> dict[str, str]:
+        """Return the headers with a signature; the bytes of parts are not signed over.
+
+        They carry a checksum of their own, and hashing them once more with SHA-256 would
+        cost more than sending them.
+        """
+        small = isinstance(body, bytes)
+        request = AWSRequest(
+            method=method, url=url, headers=dict(headers), data=body if small else b""
+        )
+        request.context["client_config"] = Config(s3={"payload_signing_enabled": small})
+        keys = await self._credentials.frozen()
+        S3SigV4Auth(keys, "s3", self.region).add_auth(request)
+        return {**dict(request.headers.items()), "Accept-Encoding": "identity"}
+
+    async def _read(self, response: aiohttp.ClientResponse, what: str) -> bytes:
+        body = bytearray()
+        async for piece in self.pieces(response, what, piece_bytes=1 << 20):
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                raise errors.RequestRejected(f"{what}: the answer is longer than any should be")
+        return bytes(body)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            stall_s = self.access.stall_s
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self.access.connections, keepalive_timeout=30, ttl_dns_cache=60
+                ),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=stall_s
+                ),
+                auto_decompress=False,
+                read_bufsize=1 << 20,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                requote_redirect_url=False,
+            )
+        return self._session
+
+
+def _check_endpoint(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise errors.ConfigurationError(
+            f"AWS_ENDPOINT_URL {url!r} is not an address", hint="It reads http(s)://host[:port]."
+        )

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Sees to the programs that pip can't bring: `system.sh test` or `system.sh bench`.
+# Where apt-get may be used it installs what is missing, and starts no service by it;
+# elsewhere it says what is missing and fails.
+set -euo pipefail
+
+purpose=${1:?test or bench}
+
+missing=()
+command -v make > /dev/null || missing+=(make)
+python=$("$(dirname "$0")/python.sh" 2> /dev/null) || missing+=(python3)
+[ -n "$python" ] && "$python" -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
+case $purpose in
+  test)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null \
+      || command -v initdb > /dev/null || missing+=(postgresql)
+    ;;
+  bench) command -v igzip > /dev/null || missing+=(isal) ;;
+  *) echo "usage: system.sh test|bench" >&2; exit 2 ;;
+esac
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+if ! command -v apt-get > /dev/null || ! "${as_root[@]}" true 2> /dev/null; then
+  echo "Missing for 'make $purpose': ${missing[*]} (names of Debian packages)." >&2
+  echo "Install them and run it again; with root, or sudo without a password, it installs them itself." >&2
+  exit 1
+fi
+
+echo "Installing ${missing[*]}."
+log=$(mktemp)
+no_cluster=/etc/postgresql-common/createcluster.d/haulier.conf
+trap '"${as_root[@]}" rm -f "$no_cluster"; rm -f "$log"' EXIT
+# Without this the package makes a database cluster of its own and starts it.
+"${as_root[@]}" mkdir -p "$(dirname "$no_cluster")"
+echo 'create_main_cluster = false' | "${as_root[@]}" tee "$no_cluster" > /dev/null
+
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >> "$log" 2>&1 < /dev/null; }
+if ! { apt update && apt install --yes --no-install-recommends "${missing[@]}"; }; then
+  cat "$log" >&2
+  echo "apt-get could not install: ${missing[*]}" >&2
+  exit 1
+fi
