@@ -5,7 +5,7 @@ import os
 import tarfile
 
 import pytest
-from trees import NANOSECONDS, hostile_tree, mixed_tree
+from archive.trees import NANOSECONDS, hostile_tree, mixed_tree
 
 from haulier.archive.entry import Entry, EntryType
 from haulier.archive.layout import TarLayout, dump_plan, entry_end, header, load_plan

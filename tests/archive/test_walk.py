@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from trees import hostile_tree
+from archive.trees import hostile_tree
 
 from haulier.archive.entry import EntryType
 from haulier.archive.walk import walk

@@ -42,7 +42,9 @@ def mixed_tree(root: Path, *, seed: int = 1) -> Path:
     dice = random.Random(seed)
     root.mkdir()
     (root / "clip.mp4").write_bytes(dice.randbytes(3 << 20))
-    (root / "notes.txt").write_bytes(b"".join(b"line %d of the notes\n" % n for n in range(120_000)))
+    (root / "notes.txt").write_bytes(
+        b"".join(b"line %d of the notes\n" % n for n in range(120_000))
+    )
     (root / "photo.jpg").write_bytes(dice.randbytes((1 << 20) + 17))
     for number in range(40):
         (root / f"small-{number:02}.txt").write_bytes(dice.randbytes(number * 97))

@@ -30,8 +30,7 @@ class OperationFilter:
     `since` (inclusive) and `until` (exclusive) bound `started_at`. `name` is the target's
     name, or a glob where `*` is any run of characters and `?` one. `location` is where the
     remote file rests. `tag` and `file` (a path) ask for operations one of whose file
-    records has them; `file` also finds the target's path. Raises UsageError when `limit`
-    is below 1.
+    records has them. Raises UsageError when `limit` is below 1.
     """
 
     status: OperationStatus | None = None

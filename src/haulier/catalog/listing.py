@@ -18,10 +18,8 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
-    exists,
     func,
     literal,
-    or_,
     select,
     tuple_,
     union,
@@ -29,11 +27,13 @@ from sqlalchemy import (
 
 from haulier.catalog.filters import FileFilter, OperationFilter, Page, Tag
 from haulier.catalog.patterns import (
+    exceeds_head,
     glob,
     has_trigram,
     is_glob,
     literal_prefix,
     starts_with,
+    under,
     unindexed,
 )
 from haulier.catalog.queries import LINKED_FILES, get_files, get_operations
@@ -163,7 +163,7 @@ def _matches_text(wanted: FileFilter, dialect: str) -> Conditions:
     if wanted.name is not None:
         conditions.append(glob(unindexed(files.c.name), wanted.name, dialect))
     if wanted.path is not None:
-        conditions.append(_under(files.c.path, wanted.path))
+        conditions.append(under(files.c.path, wanted.path))
     return conditions
 
 
@@ -171,33 +171,30 @@ def _search_text(wanted: FileFilter, dialect: str) -> Conditions:
     """The same tests in the form an index answers."""
     conditions: Conditions = []
     if wanted.path is not None:
-        conditions += [_under(files.c.path_head, wanted.path), _under(files.c.path, wanted.path)]
+        conditions.append(under(files.c.path_head, wanted.path))
+        if exceeds_head(wanted.path + "/"):
+            conditions.append(under(files.c.path, wanted.path))
     if wanted.name is None:
         return conditions
     prefix = literal_prefix(wanted.name)
-    conditions.append(glob(files.c.name, wanted.name, dialect))
     if prefix:
         conditions.append(starts_with(files.c.name, prefix))
     elif dialect == "sqlite" and has_trigram(wanted.name):
         rows = select(file_names.c.rowid).where(glob(file_names.c.name, wanted.name, dialect))
         conditions.append(files.c.number.in_(rows))
+    if wanted.name != prefix + "*":
+        conditions.append(glob(files.c.name, wanted.name, dialect))
     return conditions
-
-
-def _under(column: Column[str], path: str) -> ColumnElement[bool]:
-    """Return the test that `column` is `path` or lies below it."""
-    return or_(column == path, starts_with(column, path.rstrip("/") + "/"))
 
 
 def _tag_is(tag: Tag) -> Conditions:
     key, value = tag
-    if value is None:
-        return [file_tags.c.key == key]
-    return [
-        file_tags.c.key == key,
-        file_tags.c.value_head == value,
-        file_tags.c.value == value,
-    ]
+    conditions: Conditions = [file_tags.c.key == key]
+    if value is not None:
+        conditions.append(file_tags.c.value_head == value)
+        if exceeds_head(value):
+            conditions.append(file_tags.c.value == value)
+    return conditions
 
 
 def _has_tag(connection: Connection, tag: Tag) -> ColumnElement[bool]:
@@ -205,7 +202,15 @@ def _has_tag(connection: Connection, tag: Tag) -> ColumnElement[bool]:
     tagged = select(file_tags.c.file_id).where(*_tag_is(tag))
     if _is_rare(connection, tagged):
         return files.c.id.in_(tagged)
-    return exists().where(unindexed(files.c.id) == file_tags.c.file_id, *_tag_is(tag))
+    return _asked(tagged.where(file_tags.c.file_id == files.c.id))
+
+
+def _asked(rows: Select[str]) -> ColumnElement[bool]:
+    """Return the test that `rows` of the enclosing row is not empty, made row by row.
+
+    EXISTS would say the same, but PostgreSQL turns it into a join and reads all of both.
+    """
+    return rows.limit(1).scalar_subquery().is_not(None)
 
 
 def _is_rare(connection: Connection, tagged: Select[str]) -> bool:
@@ -222,10 +227,11 @@ def _operation_keys(connection: Connection, wanted: OperationFilter) -> Select[A
         statement = statement.where(tuple_(started, key) < last)
     order: list[ColumnElement[Any]] = [started.desc(), key.desc()]
     if wanted.file is not None:
-        below = [_under(files.c.path_head, wanted.file), _under(files.c.path, wanted.file)]
-        target = select(key).where(operations.c.target_path == wanted.file)
-        linked = _linked_to(select(files.c.id).where(*below))
-        statement = statement.where(key.in_(union(*linked, target)))
+        same_path = select(files.c.id).where(
+            files.c.path_head == wanted.file, files.c.path == wanted.file
+        )
+        linked = _linked_to(same_path)
+        statement = statement.where(key.in_(union(*linked)))
         order = [unindexed(started).desc(), key.desc()]
     if wanted.tag is not None:
         tagged = select(file_tags.c.file_id).where(*_tag_is(wanted.tag))
@@ -233,8 +239,8 @@ def _operation_keys(connection: Connection, wanted: OperationFilter) -> Select[A
             statement = statement.where(key.in_(union(*_linked_to(tagged))))
             order = [unindexed(started).desc(), key.desc()]
         else:
-            link = or_(*(column == file_tags.c.file_id for column in _LINK_COLUMNS))
-            statement = statement.where(exists().where(link, *_tag_is(wanted.tag)))
+            linked_to_row = file_tags.c.file_id.in_(_LINK_COLUMNS)
+            statement = statement.where(_asked(tagged.where(linked_to_row)))
     return statement.order_by(*order).limit(wanted.limit + 1)
 
 
@@ -254,7 +260,7 @@ def _operation_conditions(wanted: OperationFilter, dialect: str) -> Conditions:
     if wanted.until is not None:
         conditions.append(columns.started_at < wanted.until)
     if wanted.name is not None and is_glob(wanted.name):
-        conditions.append(glob(columns.target_name, wanted.name, dialect))
+        conditions.append(glob(unindexed(columns.target_name), wanted.name, dialect))
     elif wanted.name is not None:
         conditions.append(columns.target_name == wanted.name)
     return conditions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, and_, func, literal
+from sqlalchemy import Column, ColumnElement, and_, func, literal, or_
 
 from haulier.catalog.types import HEAD_CHARACTERS, PLAIN_TEXT, TextHead, encode_text
 
@@ -53,6 +53,16 @@ def starts_with(column: Column[str], prefix: str) -> ColumnElement[bool]:
     lower = column >= literal(encoded, PLAIN_TEXT)
     successor = _successor(encoded)
     return lower if successor is None else and_(lower, column < literal(successor, PLAIN_TEXT))
+
+
+def under(column: Column[str], path: str) -> ColumnElement[bool]:
+    """Return the test that `column` is `path` or lies below it."""
+    return or_(column == path, starts_with(column, path.rstrip("/") + "/"))
+
+
+def exceeds_head(text: str) -> bool:
+    """Return whether a `TextHead` column can't tell `text` from others that begin alike."""
+    return len(encode_text(text)) >= HEAD_CHARACTERS
 
 
 def _successor(prefix: str) -> str | None:

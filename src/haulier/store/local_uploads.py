@@ -23,12 +23,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from awscrt import checksums
 
 from haulier import errors
-from haulier.store.base import Advance, ObjectOptions, OpenUpload, Part, PartReceipt
+from haulier.store.base import Advance, ObjectInfo, ObjectOptions, OpenUpload, Part, PartReceipt
 from haulier.store.local_files import locked, sync_directory, write_durably
 
 PIECE_BYTES = 1 << 20
@@ -116,13 +116,20 @@ class LocalUpload:
                 if (directory / "upload.json").is_file():
                     yield cls(directory)
 
+    @classmethod
+    def end(cls, uploads: Path, upload_id: str) -> None:
+        """Remove the upload, if it is there, whole or in part."""
+        if _ID.fullmatch(upload_id):
+            cls(uploads / upload_id).remove()
+
     @property
     def upload_id(self) -> str:
         return self.directory.name
 
     @property
     def key(self) -> str:
-        return str(self._values()["key"])
+        key: str = self._values()["key"]
+        return key
 
     @property
     def options(self) -> ObjectOptions:
@@ -151,6 +158,8 @@ class LocalUpload:
         `stop` was set.
         """
         stored = StoredPart(part.number, part.offset, part.size_bytes, part.md5, part.crc64nvme)
+        if sum(memoryview(buffer).nbytes for buffer in part.buffers) != part.size_bytes:
+            raise errors.BadDigest(f"part {part.number} has other than {part.size_bytes} bytes")
         with self._open(os.O_WRONLY) as descriptor, locked(descriptor, part.offset, _span(part)):
             self._check_not_published(descriptor)
             self._withdraw(stored)
@@ -161,13 +170,16 @@ class LocalUpload:
                     f"CRC-64/NVME is {crc64nvme}, not {part.crc64nvme}"
                 )
             os.fdatasync(descriptor)
-            (self._parts / stored.name).touch()
-            sync_directory(self._parts)
+            try:
+                (self._parts / stored.name).touch()
+                sync_directory(self._parts)
+            except FileNotFoundError:  # aborted meanwhile
+                raise _gone("", self.upload_id) from None
         return stored.receipt
 
     def publish(
-        self, parts: Sequence[PartReceipt], place: Callable[[Path, Finished], None]
-    ) -> Finished:
+        self, parts: Sequence[PartReceipt], place: Callable[[Path, Finished], ObjectInfo]
+    ) -> ObjectInfo:
         """Check that `parts` are the whole object and have `place` give the data its name.
 
         `place` is called with the synced data file while nobody else can write to it.
@@ -178,9 +190,9 @@ class LocalUpload:
             if os.fstat(descriptor).st_size != finished.size_bytes:
                 os.ftruncate(descriptor, finished.size_bytes)
             os.fsync(descriptor)
-            place(self._data, finished)
+            info = place(self._data, finished)
             self.remove()
-        return finished
+        return info
 
     def remove(self) -> None:
         """Forget the upload; its head goes first, so that it is gone at once."""
@@ -235,9 +247,9 @@ class LocalUpload:
         finally:
             os.close(descriptor)  # gives back its locks too
 
-    def _values(self) -> dict[str, dict[str, str]]:
+    def _values(self) -> dict[str, Any]:
         try:
-            values: dict[str, dict[str, str]] = json.loads(self._head.read_bytes())
+            values: dict[str, Any] = json.loads(self._head.read_bytes())
         except FileNotFoundError:
             raise _gone("", self.upload_id) from None
         return values

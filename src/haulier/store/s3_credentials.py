@@ -62,9 +62,7 @@ class CredentialSource:
         if access.access_key_id is not None:
             if access.secret_access_key is None:
                 raise errors.AccessDenied("AWS_ACCESS_KEY_ID has no AWS_SECRET_ACCESS_KEY")
-            return Credentials(
-                access.access_key_id, access.secret_access_key, access.session_token
-            )
+            return Credentials(access.access_key_id, access.secret_access_key, access.session_token)
         try:
             found = Session().get_credentials()
         except BotoCoreError as exc:

@@ -161,9 +161,7 @@ class S3Http:
                 break
             self.region = rejection.region
         condition = next((name for name in ("If-Match", "If-None-Match") if name in headers), None)
-        raise error_of(
-            rejection, response.headers, what=what, condition=condition, missing=missing
-        )
+        raise error_of(rejection, response.headers, what=what, condition=condition, missing=missing)
 
     async def pieces(
         self, response: aiohttp.ClientResponse, what: str, *, piece_bytes: int

@@ -12,16 +12,19 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from haulier.core.progress import Meter
 from haulier.core.records import OperationRecord, OperationStatus
-from haulier.errors import HaulierError, Interrupted
+from haulier.errors import HaulierError, Interrupted, Transient
 from haulier.journeys.archive.context import ArchiveContext
 
 
 class RunningOperation:
     """An operation while it runs; `record` is what is known of it so far."""
 
-    def __init__(self, record: OperationRecord) -> None:
+    def __init__(self, ctx: ArchiveContext, record: OperationRecord) -> None:
+        self._ctx = ctx
         self.record = record
+        self.meter: Meter | None = None
 
     @property
     def operation_id(self) -> str:
@@ -30,6 +33,13 @@ class RunningOperation:
     def note(self, **metadata: Any) -> None:
         """Add JSON values to the record's metadata; stored when the operation ends."""
         self.record = replace(self.record, metadata={**self.record.metadata, **metadata})
+
+    def measure(self, size_bytes: int, stage: str) -> Meter:
+        """Show progress over `size_bytes`; the meter ends with the operation."""
+        self.meter = self._ctx.board.start(
+            self.operation_id, self.record.target_name, size_bytes, stage
+        )
+        return self.meter
 
     def result_in(self, path: str) -> None:
         """Say where the outcome is, as a path or URL."""
@@ -62,6 +72,7 @@ async def operation(
     Raises whatever the body raises; the record then says `failed`, or `cancelled`.
     """
     running = RunningOperation(
+        ctx,
         OperationRecord(
             operation_type=operation_type,
             target_path=target_path,
@@ -71,7 +82,7 @@ async def operation(
             metadata=dict(metadata or {}),
             user=ctx.user,
             command_args=list(ctx.command_args),
-        )
+        ),
     )
     began_s = monotonic()
 
@@ -84,15 +95,20 @@ async def operation(
             duration_seconds=monotonic() - began_s,
         )
         await save(ctx, running.record)
+        if running.meter is not None and message is None:
+            running.meter.finish()
+        elif running.meter is not None:
+            running.meter.fail(message or "")
 
     await save(ctx, running.record)
     try:
         yield running
     except (asyncio.CancelledError, KeyboardInterrupt, Interrupted):
-        await finish(OperationStatus.CANCELLED, "interrupted")
+        await asyncio.shield(finish(OperationStatus.CANCELLED, "interrupted"))
         raise
     except HaulierError as error:
-        running.note(error_code=error.code, hint=error.hint)
+        retryable = isinstance(error, Transient)
+        running.note(error={"code": error.code, "hint": error.hint, "retryable": retryable})
         await finish(OperationStatus.FAILED, error.message)
         if not keep_failure:
             raise

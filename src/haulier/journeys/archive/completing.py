@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from haulier.catalog.journal import JournalStage
+from haulier.catalog.transaction import Tx
 from haulier.core.names import duplicate_names
 from haulier.core.records import (
     FileRecord,
@@ -154,7 +155,7 @@ async def finish(ctx: ArchiveContext, shipment: Shipment) -> None:
         metadata={k: v for k, v in shipment.record.metadata.items() if k != "error"},
     )
 
-    def write(tx: Any) -> None:
+    def write(tx: Tx) -> None:
         tx.put_operation(record)
         tx.delete_upload(shipment.id)
 

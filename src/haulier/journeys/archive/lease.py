@@ -12,9 +12,9 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 from haulier.catalog.journal import UploadJournal
+from haulier.catalog.transaction import Tx
 from haulier.errors import OperationBusy
 from haulier.journeys.archive.context import ArchiveContext
 
@@ -62,11 +62,10 @@ async def claim(ctx: ArchiveContext, journal: UploadJournal) -> None:
     """Take the lease of an interrupted upload; raises OperationBusy when somebody has it."""
     now = ctx.now()
 
-    def take(tx: Any) -> bool:
+    def take(tx: Tx) -> bool:
         if journal.owner is not None and is_dead(journal.owner):
             tx.release_upload(journal.operation_id, journal.owner)
-        taken: bool = tx.claim_upload(journal.operation_id, ctx.owner, now, now - STALE_AFTER)
-        return taken
+        return tx.claim_upload(journal.operation_id, ctx.owner, now, now - STALE_AFTER)
 
     if not await ctx.catalog.transaction(take):
         raise OperationBusy(f"another process works on {journal.operation_id}: {journal.owner}")

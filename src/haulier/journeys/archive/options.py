@@ -7,8 +7,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Self
 
-DUPLICATE_HANDLING = ("timestamp", "subdirectory", "error")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadOptions:

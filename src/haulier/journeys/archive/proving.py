@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from haulier.archive.entry import Entry, EntryType
-from haulier.archive.index import INDEX_SUFFIX, IndexHeader, write_index
+from haulier.archive.index import INDEX_SUFFIX, IndexHeader, SealedBy, write_index
 from haulier.archive.parts import segments_of
 from haulier.catalog.journal import JournalStage, PartRow
 from haulier.core.checksums import format_checksum
@@ -213,16 +213,16 @@ def _index_header(
     checksum: str,
     record_changes: dict[str, Any],
 ) -> IndexHeader:
-    final = replace(shipment.record, **record_changes, compressed_file_path=None)
+    final = replace(shipment.record, **record_changes)
     sealed = None
     if shipment.options.encrypt is not None:
         from haulier.archive.seal import key_id, load_key
 
-        sealed = {
-            "key_id": key_id(load_key(shipment.options.encrypt)),
-            "file_id": shipment.journal.options["file_id"],
-        }
-        record_changes["metadata"]["encrypted"] = sealed["key_id"]
+        sealed = SealedBy(
+            key_id=key_id(load_key(shipment.options.encrypt)),
+            file_id=shipment.journal.options["file_id"],
+        )
+        record_changes["metadata"]["encrypted"] = sealed.key_id
     return IndexHeader(
         name=shipment.record.target_name,
         key=shipment.journal.key,
@@ -232,7 +232,7 @@ def _index_header(
         crc64nvme=whole.crc64nvme,
         etag=info.etag,
         checksum=checksum,
-        part_sizes=[plain_size(row) for row in rows],
+        part_sizes=tuple(plain_size(row) for row in rows),
         sealed=sealed,
         operation=replace(final, status=OperationStatus.SUCCESS).to_json(),
     )
@@ -283,9 +283,9 @@ async def _read_back_sha256(shipment: Shipment) -> str:
 async def adopt(ctx: ArchiveContext, shipment: Shipment, twin: Twin) -> None:
     """Take the object that is there already as this upload's result."""
     info, header = twin.info, twin.header
-    whole = WholeObject(info.size_bytes, header.crc64nvme, header.etag or "", [])
+    whole = WholeObject(info.size_bytes, header.crc64nvme or "", header.etag or "", [])
     made = compare(info, whole, shipment.destination.checks)
-    changes = _proven(shipment, whole, info, header.checksum, made)
+    changes = _proven(shipment, whole, info, header.checksum or "", made)
     changes["metadata"]["adopted"] = True
     changes["metadata"].pop("parts")
     await commit(ctx, shipment, stage=JournalStage.VERIFIED, journal={"key": info.key}, **changes)

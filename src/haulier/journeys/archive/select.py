@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from haulier.archive.entry import EntryType
 from haulier.archive.layout import TarLayout
 from haulier.archive.walk import Walked, walk
-from haulier.core.selection import Selection, is_temporary
+from haulier.core.selection import IGNORE_FILE, Selection, is_temporary
 from haulier.errors import NothingSelected, TargetMissing, TargetUnreadable, UnsafePath
 from haulier.journeys.archive.options import UploadOptions
 
 EVERYTHING = "all"
-IGNORE_FILE = ".haulierignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,9 @@ def _typed(name: str, local_dir: str) -> Target:
 def _everything(options: UploadOptions, own_directories: Sequence[str]) -> list[Target]:
     root = os.path.realpath(options.local_dir)
     own = {os.path.realpath(path) for path in (*own_directories, options.completed_dir) if path}
-    selection = Selection(exclude=options.exclude, include=(), hidden=options.hidden)
+    selection = Selection(
+        exclude=options.exclude, hidden=options.hidden, ignore_lines=_ignore_lines(root)
+    )
     targets = []
     for name in sorted(_names_in(root), key=os.fsencode):
         path = os.path.join(root, name)
@@ -122,13 +123,23 @@ def select(target: Target, options: UploadOptions) -> Selected:
         NothingSelected: the patterns leave nothing of a directory, or it is no file at all.
     """
     selection = Selection(
-        exclude=options.exclude, include=options.include, hidden=True, ignore_root=target.path
+        exclude=options.exclude, include=options.include, ignore_lines=_ignore_lines(target.path)
     )
     walked = walk(target.path, selection.takes)
     _require_something(target, walked)
     return Selected(
         target, TarLayout(walked.base, walked.entries), walked.size_bytes, walked.left_out
     )
+
+
+def _ignore_lines(directory: str) -> list[str]:
+    try:
+        with open(os.path.join(directory, IGNORE_FILE), encoding="utf-8") as file:
+            return file.read().splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetUnreadable(f"{directory}/{IGNORE_FILE} can't be read: {error}") from error
 
 
 def _require_something(target: Target, walked: Walked) -> None:

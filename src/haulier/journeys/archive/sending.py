@@ -19,6 +19,7 @@ from haulier.archive.layout import dump_plan
 from haulier.archive.parts import PartCutter
 from haulier.archive.tar_stream import TarStream
 from haulier.catalog.journal import JournalStage, PartRow
+from haulier.catalog.transaction import Tx
 from haulier.core.names import subdirectory_key, timestamped_key
 from haulier.errors import DuplicateName, NoSuchObject
 from haulier.journeys.archive.context import ArchiveContext, StageReached
@@ -213,7 +214,7 @@ async def _plan_again(ctx: ArchiveContext, shipment: Shipment) -> int:
     journal = replace(shipment.journal, tar_size=selected.layout.size_bytes)
     plan = dump_plan(selected.layout)
 
-    def write(tx: Any) -> None:
+    def write(tx: Tx) -> None:
         tx.put_operation(record)
         tx.put_upload(journal)
         tx.put_plan(shipment.id, plan)
@@ -266,7 +267,7 @@ async def restart(ctx: ArchiveContext, shipment: Shipment, *, untrusted: bool = 
         },
     )
 
-    def write(tx: Any) -> None:
+    def write(tx: Tx) -> None:
         tx.delete_parts(shipment.id)
         tx.put_upload(journal)
 

@@ -17,6 +17,7 @@ from haulier.archive.entry import EntryType
 from haulier.archive.layout import TarLayout, dump_plan, load_plan
 from haulier.archive.parts import part_bytes_for
 from haulier.catalog.journal import JournalStage, UploadJournal
+from haulier.catalog.transaction import Tx
 from haulier.core.mime import mime_type_of
 from haulier.core.names import object_key
 from haulier.core.progress import Meter
@@ -75,7 +76,7 @@ async def commit(
     if stage is not None:
         row = replace(row, stage=stage)
 
-    def write(tx: Any) -> None:
+    def write(tx: Tx) -> None:
         tx.put_operation(record)
         tx.put_upload(row)
         if index is not None:
@@ -111,7 +112,7 @@ async def begin(ctx: ArchiveContext, selected: Selected, options: UploadOptions)
     )
     plan = dump_plan(selected.layout)
 
-    def write(tx: Any) -> None:
+    def write(tx: Tx) -> None:
         tx.put_operation(record)
         tx.put_upload(journal)
         tx.put_plan(record.operation_id, plan)
@@ -133,7 +134,7 @@ async def begin(ctx: ArchiveContext, selected: Selected, options: UploadOptions)
 async def load(ctx: ArchiveContext, journal: UploadJournal) -> Shipment:
     """Return the interrupted upload that `journal` tells of."""
 
-    def read(tx: Any) -> tuple[Any, bytes | None]:
+    def read(tx: Tx) -> tuple[Any, bytes | None]:
         return tx.get_operation(journal.operation_id), tx.get_plan(journal.operation_id)
 
     record, plan = await ctx.catalog.read(read)
