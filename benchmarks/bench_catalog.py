@@ -275,7 +275,9 @@ async def time_commits(catalog):
         )  # fmt: skip
         await catalog.transaction(lambda tx, record=record: tx.put_operation(record))
     recorded = count / (time.perf_counter() - start)
-    print(f"  commits per second, one after the other: part rows {parts:.0f}, operations {recorded:.0f}")
+    print(
+        f"  commits per second, one after the other: part rows {parts:.0f}, operations {recorded:.0f}"
+    )
 
 
 async def measure(url, file_count, runs):

@@ -1,10 +1,18 @@
 #!/usr/bin/env bash
-# Prints the Python to use: the first of these that is 3.11 or newer.
+# Prints the Python to use: what PYTHON names, else the first on PATH that is 3.11 or newer.
 set -euo pipefail
 
-for name in "${PYTHON:-}" python3.11 python3 python3.12 python3.13 python; do
-  if [ -n "$name" ] && command -v "$name" > /dev/null \
-    && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+is_new_enough() {
+  command -v "$1" > /dev/null && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null
+}
+
+if [ -n "${PYTHON:-}" ]; then
+  is_new_enough "$PYTHON" || { echo "PYTHON=$PYTHON is not a Python 3.11 or newer." >&2; exit 1; }
+  command -v "$PYTHON"
+  exit
+fi
+for name in python3.11 python3 python3.12 python3.13 python; do
+  if is_new_enough "$name"; then
     command -v "$name"
     exit
   fi

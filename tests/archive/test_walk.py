@@ -106,11 +106,11 @@ def test_unreadable_is_named_before_anything_is_read(tmp_path, kind):
         if directory != root.parents[-1] and os.stat(directory).st_uid == os.getuid():
             directory.chmod(directory.stat().st_mode | 0o055)
     program = f"""
-import os, sys
-if os.getuid() == 0:
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+import os
 from haulier.archive.walk import walk
 from haulier.errors import TargetUnreadable
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     walk({str(root)!r})
 except TargetUnreadable as error:

@@ -201,7 +201,13 @@ class ProgressBoard:
         self._begun = self._finished = self._failed = 0
         self._ended_done = self._ended_moved = 0
 
-    def start(self, id: str, name: str, total_bytes: int | None = None, stage: str = "") -> Meter:
+    def start(
+        self,
+        id: str,  # noqa: A002 - the word `Progress` has for it
+        name: str,
+        total_bytes: int | None = None,
+        stage: str = "",
+    ) -> Meter:
         """Put a thing on the board and return its meter."""
         meter = Meter(id, name, total_bytes, stage, self._clock)
         with self._lock:

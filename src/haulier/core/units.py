@@ -16,10 +16,10 @@ from haulier.errors import UsageError
 
 _PREFIXES = "KMGTPE"
 _SIZE = re.compile(
-    rf"(\d{{1,18}}(?:\.\d{{1,18}})?)\s*(?:([{_PREFIXES}])(?:i?B)?|B)?", re.IGNORECASE
+    rf"(\d{{1,18}}(?:\.\d{{1,18}})?)\s*(?:([{_PREFIXES}])(?:i?B)?|B)?", re.IGNORECASE | re.ASCII
 )
-_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?[wdhms])+", re.IGNORECASE)
-_DURATION_TERM = re.compile(r"([\d.]+)([wdhms])", re.IGNORECASE)
+_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?[wdhms])+", re.IGNORECASE | re.ASCII)
+_DURATION_TERM = re.compile(r"([\d.]+)([wdhms])", re.IGNORECASE | re.ASCII)
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _OFF = ("off", "unlimited")
 

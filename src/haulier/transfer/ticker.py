@@ -107,7 +107,7 @@ class Ticker:
             if inspect.isawaitable(answer):
                 async with asyncio.timeout(self._listener_timeout_s):
                     await answer
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it raises, the transfer goes on
             _log.exception("progress listener %r failed and is not called again", listener)
             self._listeners.remove(listener)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from haulier.catalog.transaction import Tx
 from haulier.core.records import FileStatus, OperationRecord, UploadRecord
 from haulier.errors import NoSuchObject
 from haulier.journeys.archive.bookkeeping import operation

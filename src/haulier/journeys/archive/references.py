@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from haulier.archive.index import INDEX_SUFFIX
@@ -185,17 +185,21 @@ async def open_url(ctx: ArchiveContext, url: str) -> tuple[OpenDestination, str]
         return ctx.destination, rest if is_bucket else unquote(rest)
     if is_bucket:
         bucket, _, key = url.removeprefix("s3://").partition("/")
-        same = here if here.root.startswith("s3://") else Destination(root="")
-        place = Destination(
-            root=f"s3://{bucket}", endpoint_url=same.endpoint_url, region=same.region
-        )
-        return await ctx.open_destination(place), key
+        return await ctx.open_destination(place_at(ctx, f"s3://{bucket}")), key
     if url.startswith("file:///"):
         root, _, key = url.rpartition("/")
-        return await ctx.open_destination(Destination(root=root)), unquote(key)
+        return await ctx.open_destination(place_at(ctx, root)), unquote(key)
     raise ConfigurationError(
         f"{url!r} is not the URL of a stored object", hint="Use s3://bucket/key or file:///path."
     )
+
+
+def place_at(ctx: ArchiveContext, root: str, prefix: str = "") -> Destination:
+    """Return the destination at `root`; a bucket is reached as the current one is."""
+    here = ctx.destination.destination
+    if root.startswith("s3://") and here.root.startswith("s3://"):
+        return replace(here, root=root, prefix=prefix)
+    return Destination(root=root, prefix=prefix)
 
 
 async def _exists(destination: OpenDestination, key: str) -> bool:
