@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
-PYTEST := $(BIN)/pytest -q
+PYTEST := $(BIN)/pytest --no-header
 
 .PHONY: help
 help: ## list these targets

@@ -1,5 +1,64 @@
-"""haulier moves media files and never loses one."""
+"""haulier moves media files and never loses one.
+
+The names below are the public library; each is imported when it is first used, so that
+`import haulier` costs nothing. Functions are async; `haulier.sync` has blocking twins.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from haulier._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from haulier.catalog.catalog import Catalog
+    from haulier.catalog.filters import FileFilter, OperationFilter, Page
+    from haulier.core.progress import Progress
+    from haulier.core.records import FileRecord, OperationRecord, UploadRecord
+    from haulier.errors import HaulierError
+    from haulier.journeys.archive.api import restore, upload
+    from haulier.settings import Settings
+
+_HOMES = {
+    "Catalog": "haulier.catalog.catalog",
+    "FileFilter": "haulier.catalog.filters",
+    "FileRecord": "haulier.core.records",
+    "HaulierError": "haulier.errors",
+    "OperationFilter": "haulier.catalog.filters",
+    "OperationRecord": "haulier.core.records",
+    "Page": "haulier.catalog.filters",
+    "Progress": "haulier.core.progress",
+    "Settings": "haulier.settings",
+    "UploadRecord": "haulier.core.records",
+    "restore": "haulier.journeys.archive.api",
+    "upload": "haulier.journeys.archive.api",
+}
+
+__all__ = [
+    "Catalog",
+    "FileFilter",
+    "FileRecord",
+    "HaulierError",
+    "OperationFilter",
+    "OperationRecord",
+    "Page",
+    "Progress",
+    "Settings",
+    "UploadRecord",
+    "__version__",
+    "restore",
+    "upload",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'haulier' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

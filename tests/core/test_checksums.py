@@ -76,8 +76,16 @@ def test_format_and_parse_are_inverse() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "sha256", "sha256:", "sha256:12", "md4:" + "0" * 32, "crc32:0000000g", ":00000000",
-     "crc32:٠٠٠٠٠٠٠٠"],
+    [
+        "",
+        "sha256",
+        "sha256:",
+        "sha256:12",
+        "md4:" + "0" * 32,
+        "crc32:0000000g",
+        ":00000000",
+        "crc32:٠٠٠٠٠٠٠٠",
+    ],
 )
 def test_what_is_no_checksum_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a checksum") as caught:

@@ -54,7 +54,12 @@ def test_what_begins_and_ends_between_two_samples_is_reported_as_both(board: Pro
     board.start("1", "a").finish()
     board.start("2", "b").fail("disk full")
     events = board.sample()
-    assert states(events) == [("1", "started"), ("1", "finished"), ("2", "started"), ("2", "failed")]
+    assert states(events) == [
+        ("1", "started"),
+        ("1", "finished"),
+        ("2", "started"),
+        ("2", "failed"),
+    ]
     assert [event.error for event in events] == [None, None, None, "disk full"]
 
 
@@ -70,7 +75,9 @@ def test_the_first_end_counts_and_nothing_after_it(board: ProgressBoard) -> None
 
 
 @given(st.lists(st.floats(min_value=0.01, max_value=7), min_size=1, max_size=60))
-def test_a_steady_rate_is_shown_from_the_first_sample_on_at_any_sampling(steps: list[float]) -> None:
+def test_a_steady_rate_is_shown_from_the_first_sample_on_at_any_sampling(
+    steps: list[float],
+) -> None:
     clock = Clock()
     board = ProgressBoard(clock)
     meter = board.start("1", "a")

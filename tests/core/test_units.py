@@ -32,7 +32,8 @@ def test_sizes(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "M", "-1", "1.5", "1,5M", "10 MM", "10iB", "1e3", "0x10", "nan", "٣M", "10M/s", "9" * 40]
+    "text",
+    ["", "M", "-1", "1.5", "1,5M", "10 MM", "10iB", "1e3", "0x10", "nan", "٣M", "10M/s", "9" * 40],
 )
 def test_what_is_no_size_is_refused_with_what_is_one(text: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -67,14 +68,25 @@ def test_a_written_size_reads_back_within_a_twentieth(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("24h", 86_400), ("90d", 7_776_000), ("15m", 900), ("30s", 30), ("1h30m", 5_400),
-     ("2w", 1_209_600), ("1.5h", 5_400), ("0s", 0), (" 7D ", 604_800)],
+    [
+        ("24h", 86_400),
+        ("90d", 7_776_000),
+        ("15m", 900),
+        ("30s", 30),
+        ("1h30m", 5_400),
+        ("2w", 1_209_600),
+        ("1.5h", 5_400),
+        ("0s", 0),
+        (" 7D ", 604_800),
+    ],
 )
 def test_durations(text: str, seconds: int) -> None:
     assert units.parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "90", "d", "-1h", "1y", "1 hour", "1h 30m", "999999999w", "1..5h", "٣d"])
+@pytest.mark.parametrize(
+    "text", ["", "90", "d", "-1h", "1y", "1 hour", "1h 30m", "999999999w", "1..5h", "٣d"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         units.parse_duration(text)
@@ -83,8 +95,17 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (4.4, "4 s"), (59.6, "1 min"), (200, "3 min 20 s"), (3_599.7, "1 h"),
-     (7_500, "2 h 5 min"), (86_399, "1 d"), (90_000, "1 d 1 h"), (-3, "0 s")],
+    [
+        (0, "0 s"),
+        (4.4, "4 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3_599.7, "1 h"),
+        (7_500, "2 h 5 min"),
+        (86_399, "1 d"),
+        (90_000, "1 d 1 h"),
+        (-3, "0 s"),
+    ],
 )
 def test_durations_are_written_in_two_units(seconds: float, text: str) -> None:
     assert units.format_duration(seconds) == text
@@ -143,7 +164,20 @@ def test_off_is_unlimited() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "fast", "0", "10", "08:00", "08:00,", "24:00,1M", "8,1M", "08:00,1M 08:00,2M", "1M 2M", "08:00 1M"]
+    "text",
+    [
+        "",
+        "fast",
+        "0",
+        "10",
+        "08:00",
+        "08:00,",
+        "24:00,1M",
+        "8,1M",
+        "08:00,1M 08:00,2M",
+        "1M 2M",
+        "08:00 1M",
+    ],
 )
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:

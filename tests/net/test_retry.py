@@ -39,7 +39,8 @@ async def test_transient_errors_are_tried_again_until_it_works() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [errors.AccessDenied("x"), errors.BadDigest("x"), ValueError("x"), asyncio.CancelledError()]
+    "error",
+    [errors.AccessDenied("x"), errors.BadDigest("x"), ValueError("x"), asyncio.CancelledError()],
 )
 async def test_everything_else_is_raised_at_once(error: BaseException) -> None:
     work = Work(error)
@@ -56,7 +57,9 @@ async def test_the_last_error_is_raised_when_attempts_are_used_up() -> None:
 
 
 async def test_the_time_the_far_end_named_is_waited(waits: list[float]) -> None:
-    work = Work(errors.RateLimited("x", retry_after_s=0.01), errors.RateLimited("x", retry_after_s=0))
+    work = Work(
+        errors.RateLimited("x", retry_after_s=0.01), errors.RateLimited("x", retry_after_s=0)
+    )
     assert await retrying(work, wait_initial_s=100, wait_max_s=100) == "done"
     assert waits == pytest.approx([0.01, 0.0])
 

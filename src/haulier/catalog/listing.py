@@ -177,13 +177,16 @@ def _search_text(wanted: FileFilter, dialect: str) -> Conditions:
     if wanted.name is None:
         return conditions
     prefix = literal_prefix(wanted.name)
+    name: ColumnElement[str] = files.c.name
     if prefix:
         conditions.append(starts_with(files.c.name, prefix))
-    elif dialect == "sqlite" and has_trigram(wanted.name):
+    elif not has_trigram(wanted.name):
+        name = unindexed(files.c.name)
+    elif dialect == "sqlite":
         rows = select(file_names.c.rowid).where(glob(file_names.c.name, wanted.name, dialect))
         conditions.append(files.c.number.in_(rows))
     if wanted.name != prefix + "*":
-        conditions.append(glob(files.c.name, wanted.name, dialect))
+        conditions.append(glob(name, wanted.name, dialect))
     return conditions
 
 

@@ -39,9 +39,7 @@ def upload(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Leave out what matches; as in .gitignore.")
     ] = None,
-    include: Annotated[
-        list[str] | None, typer.Option(help="Take only files that match.")
-    ] = None,
+    include: Annotated[list[str] | None, typer.Option(help="Take only files that match.")] = None,
     hidden: Annotated[bool, typer.Option(help="`all` takes hidden entries too.")] = False,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Parts in flight at once.")] = 4,
     limit_rate: RateOption = None,

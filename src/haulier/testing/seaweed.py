@@ -100,7 +100,7 @@ class SeaweedServer:
             "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}",
             f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3",
             f"-s3.port={s3_port}", f"-s3.config={config}", "-s3.port.iceberg=0",
-            "-s3.port.lance=0", "-master.volumeSizeLimitMB=1024", "-volume.max=60",
+            "-s3.port.lance=0", "-master.volumeSizeLimitMB=1024", "-volume.max=2000",
             "-volume.preStopSeconds=0", "-master.telemetry=false",
         ]  # fmt: skip
 

@@ -200,7 +200,11 @@ async def collect(ctx: ArchiveContext, items: Sequence[Garbage]) -> list[Operati
 
 
 async def _collect_one(ctx: ArchiveContext, item: Garbage) -> OperationRecord:
-    about = {"kind": item.kind, "upload_id": item.upload_id, "upload_operation_id": item.operation_id}
+    about = {
+        "kind": item.kind,
+        "upload_id": item.upload_id,
+        "upload_operation_id": item.operation_id,
+    }
     is_local = item.kind is GarbageKind.TEMPORARY
     async with operation(
         ctx,

@@ -23,6 +23,7 @@ from haulier.journeys.archive.context import ArchiveContext, Observe, observe_no
 from haulier.journeys.archive.destination import Destination, OpenDestination
 from haulier.journeys.archive.lease import this_process
 from haulier.journeys.archive.options import UploadOptions
+from haulier.net.retry import retrying
 from haulier.net.throttle import Throttle
 from haulier.settings import Settings
 from haulier.store.base import MultipartStore, StoreChecks
@@ -212,7 +213,7 @@ class _Opener:
         if found is not None:
             checks = StoreChecks(**found)
         else:
-            checks = await store.probe(place.prefix)
+            checks = await retrying(lambda: store.probe(place.prefix))
             await self._catalog.transaction(
                 lambda tx: tx.put_checks(place.identity, asdict(checks), utc_now())
             )

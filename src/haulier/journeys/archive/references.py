@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import re
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from haulier.errors import (
 )
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.destination import Destination, OpenDestination
+from haulier.journeys.archive.sealed import open_blob
 from haulier.store.base import MultipartStore
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tar.zst", ".tar")
@@ -208,6 +210,37 @@ async def _exists(destination: OpenDestination, key: str) -> bool:
     except (NoSuchObject, NoSuchBucket, UnsafePath):
         return False
     return True
+
+
+async def fetch_index(archive: StoredArchive, key: str | None = None) -> bytes | None:
+    """Read the index that lies beside `archive`, decrypted by the key named `key` if sealed.
+
+    Returns None when there is none. Raises DecryptionFailed when the key is missing or wrong.
+    """
+    try:
+        async with archive.store.get(index_key(archive.key)) as pieces:
+            blob = b"".join([piece async for piece in pieces])
+    except NoSuchObject:
+        return None
+    return await asyncio.to_thread(open_blob, blob, key)
+
+
+async def load_index(
+    ctx: ArchiveContext, archive: StoredArchive, key: str | None = None
+) -> ArchiveIndex | None:
+    """Return the index of `archive`, from the catalog or else from beside the object.
+
+    Returns None when there is none: the archive was not made by haulier. Raises
+    DecryptionFailed when it is sealed and `key` does not open it, CorruptArchive when it can't
+    be read.
+    """
+    blob = None
+    if archive.operation is not None:
+        operation_id = archive.operation.operation_id
+        blob = await ctx.catalog.read(lambda tx: tx.get_index(operation_id))
+    if blob is None:
+        blob = await fetch_index(archive, key)
+    return None if blob is None else await asyncio.to_thread(read_index, blob)
 
 
 async def _hint(ctx: ArchiveContext, reference: str) -> str:
