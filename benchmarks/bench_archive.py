@@ -14,10 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import Contender, compare, print_table
-
 from haulier.core.units import parse_size
 from haulier.testing.seaweed import SeaweedServer
+from measure import Contender, compare, print_table
 
 BIN = Path(sys.executable).parent
 MEDIA_FILE_BYTES = 64 << 20
@@ -63,7 +62,6 @@ def s3_contenders(
 
     def fresh() -> None:
         tmp.unlink(missing_ok=True)
-        shutil.rmtree(work / "data", ignore_errors=True)
 
     return [
         Contender(
@@ -86,7 +84,7 @@ def s3_contenders(
         ),
         Contender(
             "haulier upload",
-            f"{BIN}/haulier upload {source} --to {key}-d --no-complete --data {work}/data",
+            f"{BIN}/haulier upload {source} --to {key}-d --force --no-complete --data {work}/data",
             fresh,
         ),
     ]  # fmt: skip
@@ -97,7 +95,6 @@ def local_contenders(source: Path, work: Path) -> list[Contender]:
 
     def fresh() -> None:
         tmp.unlink(missing_ok=True)
-        shutil.rmtree(work / "data", ignore_errors=True)
         shutil.rmtree(work / "store", ignore_errors=True)
 
     return [
@@ -109,7 +106,7 @@ def local_contenders(source: Path, work: Path) -> list[Contender]:
         ),
         Contender(
             "haulier upload",
-            f"{BIN}/haulier upload {source} --to file://{work}/store --no-complete "
+            f"{BIN}/haulier upload {source} --to file://{work}/store --force --no-complete "
             f"--data {work}/data",
             fresh,
         ),

@@ -266,7 +266,8 @@ async def time_commits(catalog):
     count = 1000
     start = time.perf_counter()
     for number in range(1, count + 1):
-        await catalog.transaction(lambda tx, row=put(number): tx.put_part(row))
+        row = put(number)
+        await catalog.transaction(lambda tx, row=row: tx.put_part(row))
     parts = count / (time.perf_counter() - start)
     start = time.perf_counter()
     for number in range(count):

@@ -5,8 +5,8 @@ import os
 import tarfile
 
 import pytest
-from archive.trees import NANOSECONDS, hostile_tree, mixed_tree
 
+from archive.trees import NANOSECONDS, hostile_tree, mixed_tree
 from haulier.archive.entry import Entry, EntryType
 from haulier.archive.layout import TarLayout, dump_plan, entry_end, header, load_plan
 from haulier.archive.walk import walk

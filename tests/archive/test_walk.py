@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from archive.trees import hostile_tree
 
+from archive.trees import hostile_tree
 from haulier.archive.entry import EntryType
 from haulier.archive.walk import walk
 from haulier.errors import TargetMissing, TargetUnreadable, UnsafePath

@@ -144,7 +144,9 @@ async def test_only_the_owner_may_read_it(tmp_path):
 
 async def test_every_spelling_of_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for number, url in enumerate(("a b.db", Path("a b.db"), "sqlite:///a b.db", tmp_path / "a b.db")):
+    for number, url in enumerate(
+        ("a b.db", Path("a b.db"), "sqlite:///a b.db", tmp_path / "a b.db")
+    ):
         async with await Catalog.open(url) as catalog:
             await catalog.transaction(lambda tx, n=number: tx.put_file(file(n)))
             assert len((await catalog.list_files(FileFilter())).items) == number + 1
@@ -284,6 +286,7 @@ def test_statistics_name_indexes_that_exist(tmp_path):
     }
     statistics = dict(connection.execute("SELECT idx, stat FROM sqlite_stat1"))
     connection.close()
+    columns["file_tags"] = 2  # the primary key of a table without row ids goes by its name
     assert len(statistics) == 20
     for index, numbers in statistics.items():
         assert len(numbers.split()) == columns[index] + 1, index

@@ -25,6 +25,16 @@ def test_a_row_is_done_or_not_yet() -> None:
     assert {row["status"] for row in FEATURES} <= {"done", "not yet"}
 
 
+def test_every_command_and_option_has_its_row() -> None:
+    ids = {row["id"] for row in FEATURES}
+    reference = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+    for section in reference.split("\n## haulier ")[1:]:
+        command = f"D/{section.splitlines()[0].replace(' ', '-')}"
+        options = re.findall(r"^\| `(?:-\w, )?(--[a-z0-9-]+)", section, re.MULTILINE)
+        told = {f"{command}{option}" for option in options if option not in {"--help", "--data"}}
+        assert {command, *told} - ids == set()
+
+
 @pytest.mark.parametrize("row", DONE, ids=[row["id"] for row in DONE])
 def test_what_a_done_row_names_exists(row: dict[str, str]) -> None:
     named = re.findall(r"`([^`]+)`", row["shown by"])

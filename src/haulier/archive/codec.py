@@ -26,6 +26,8 @@ class Codec(Protocol):
 
     name: str
     suffix: str
+    copies: bool
+    """Whether what `encode` returns is memory of its own."""
 
     def encode(self, segment: memoryview, *, store: bool) -> bytes | memoryview:
         """Return `segment` as a unit of its own; `store` asks not to squeeze."""
@@ -35,6 +37,7 @@ class Codec(Protocol):
 class GzipCodec:
     name = "gzip"
     suffix = ".tar.gz"
+    copies = True
 
     def encode(self, segment: memoryview, *, store: bool) -> bytes:
         if store:
@@ -50,6 +53,7 @@ class GzipCodec:
 class ZstdCodec:
     name = "zstd"
     suffix = ".tar.zst"
+    copies = True
 
     def encode(self, segment: memoryview, *, store: bool) -> bytes:
         import zstandard
@@ -62,6 +66,7 @@ class ZstdCodec:
 class PlainCodec:
     name = "none"
     suffix = ".tar"
+    copies = False
 
     def encode(self, segment: memoryview, *, store: bool) -> memoryview:  # noqa: ARG002  # the codecs' common shape
         return segment

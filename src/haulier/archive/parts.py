@@ -75,6 +75,7 @@ class PartCutter:
     ) -> None:
         self._codec = codec
         self._pool = pool
+        self._stream = stream
         self._runs: Iterator[Run] = stream.runs(start, end)
         self._position = start
         self._end = end
@@ -99,6 +100,8 @@ class PartCutter:
             size_bytes += len(unit.data)
             digests.update(unit.run.digests)
             self._position = unit.run.tar_end
+            if self._codec.copies:
+                self._stream.give_back(unit.run)
         return self._cut(units, size_bytes, digests)
 
     def _is_full(self, size_bytes: int) -> bool:
@@ -123,7 +126,7 @@ class PartCutter:
             buffers=[unit.data for unit in units],
             size_bytes=size_bytes,
             crc64nvme=crc,
-            segments=b"".join(_SEGMENT_ROW.pack(len(u.run.data), len(u.data)) for u in units),
+            segments=b"".join(_SEGMENT_ROW.pack(u.run.size_bytes, len(u.data)) for u in units),
             digests=digests,
         )
         self._number += 1

@@ -31,13 +31,18 @@ class Run:
     """
 
     tar_start: int
-    data: memoryview
+    buffer: bytearray
+    size_bytes: int
     store: bool
     digests: dict[str, str]
 
     @property
+    def data(self) -> memoryview:
+        return memoryview(self.buffer)[: self.size_bytes]
+
+    @property
     def tar_end(self) -> int:
-        return self.tar_start + len(self.data)
+        return self.tar_start + self.size_bytes
 
 
 class TarStream:
@@ -53,6 +58,7 @@ class TarStream:
         self._known = dict(known_digests or {})
         self._position = 0
         self._open: _OpenFile | None = None
+        self._spare: list[bytearray] = []
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +77,10 @@ class TarStream:
             self._open.close()
             self._open = None
 
+    def give_back(self, run: Run) -> None:
+        """Let the memory of `run` be used again; nobody may hold its data any more."""
+        self._spare.append(run.buffer)
+
     def runs(self, start: int, end: int) -> Iterator[Run]:
         """Yield tar bytes `start` to `end`, in runs that are all stored or all squeezed.
 
@@ -79,7 +89,7 @@ class TarStream:
         """
         if start != self._position:
             self._seek(start)
-        builder = _RunBuilder(start)
+        builder = _RunBuilder(start, self._spare)
         while self._position < end:
             yield from self._read_entry(builder, end)
         yield from builder.flush()
@@ -157,12 +167,17 @@ class TarStream:
 class _RunBuilder:
     """Collects bytes into buffers of one segment, starting a new one at each change of mode."""
 
-    def __init__(self, tar_start: int) -> None:
+    def __init__(self, tar_start: int, spare: list[bytearray]) -> None:
         self._tar_start = tar_start
-        self._buffer = bytearray(SEGMENT_BYTES)
+        self._spare = spare
+        self._buffer = self._new_buffer()
         self._used = 0
         self._store = False
         self.digests: dict[str, str] = {}
+
+    def _new_buffer(self) -> bytearray:
+        # Fresh memory costs a page fault every 4 KiB, as much as hashing it.
+        return self._spare.pop() if self._spare else bytearray(SEGMENT_BYTES)
 
     def switch(self, *, store: bool) -> Iterator[Run]:
         """Store or squeeze what comes next."""
@@ -191,11 +206,9 @@ class _RunBuilder:
     def flush(self) -> Iterator[Run]:
         if not self._used:
             return
-        run = Run(
-            self._tar_start, memoryview(self._buffer)[: self._used], self._store, self.digests
-        )
+        run = Run(self._tar_start, self._buffer, self._used, self._store, self.digests)
         self._tar_start += self._used
-        self._buffer = bytearray(SEGMENT_BYTES)
+        self._buffer = self._new_buffer()
         self._used = 0
         self.digests = {}
         yield run

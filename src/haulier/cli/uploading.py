@@ -57,6 +57,7 @@ def upload(
         "exclude": tuple(exclude or ()), "include": tuple(include or ()), "hidden": hidden,
         "jobs": jobs, "sha256": sha256,
     }  # fmt: skip
+    from haulier.cli.memory import keep_freed_memory
     from haulier.cli.output import finish, print_json, run
     from haulier.cli.session import Session
 
@@ -64,6 +65,7 @@ def upload(
         from haulier.journeys.archive.open import upload_options
         from haulier.journeys.archive.upload import upload as upload_all
 
+        keep_freed_memory()
         session = Session(data=data, to=to, limit_rate=limit_rate, silent=as_json)
         chosen = upload_options(session.settings, **_checked(flags))
         async with session.open() as ctx:
@@ -176,10 +178,12 @@ def retry(
 
 
 def _again(work: Any, limit_rate: str | None, as_json: bool, data: Path | None) -> None:
+    from haulier.cli.memory import keep_freed_memory
     from haulier.cli.output import finish, print_json, run, say
     from haulier.cli.session import Session
 
     async def carry_on() -> list[Any]:
+        keep_freed_memory()
         session = Session(data=data, limit_rate=limit_rate, silent=as_json)
         async with session.open() as ctx:
             return list(await work(ctx))

@@ -23,7 +23,8 @@ class StoreLimits:
     """What the store takes, in bytes; the defaults are Amazon S3's.
 
     `contiguous_parts` is true when parts are written at their offset, so that after an
-    interruption only parts without a gap before them can be kept.
+    interruption only parts without a gap before them can be kept. `wants_md5` is false where
+    parts are told apart by their CRC-64/NVME alone: MD5 costs more than everything else.
     """
 
     min_part_bytes: int = 5 << 20
@@ -31,6 +32,7 @@ class StoreLimits:
     max_parts: int = 10_000
     max_object_bytes: int = 5 << 40
     contiguous_parts: bool = False
+    wants_md5: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,8 @@ class ObjectInfo:
 class Part:
     """One part to be stored: its bytes in order, and what they hash to.
 
-    `offset` is where it starts in the finished object (S3 does not need it).
+    `offset` is where it starts in the finished object (S3 does not need it). `md5` may be ""
+    where the store's limits say that it is not wanted.
     The buffers are sent as they are, once per attempt; nobody may change them meanwhile.
     """
 

@@ -52,6 +52,7 @@ class LocalStore:
         max_part_bytes=1 << 40,
         max_object_bytes=(1 << 63) - 1,
         contiguous_parts=True,
+        wants_md5=False,
     )
 
     def __init__(self, root: str | Path) -> None:

@@ -64,7 +64,7 @@ class StoredPart:
         return PartReceipt(
             number=self.number,
             size_bytes=self.size_bytes,
-            etag=self.md5,
+            etag=self.md5 or self.crc64nvme,
             crc64nvme=self.crc64nvme,
         )
 
@@ -205,7 +205,11 @@ class LocalUpload:
         offset = crc64nvme = 0
         for receipt in sorted(parts, key=lambda receipt: receipt.number):
             part = stored.get(receipt.number)
-            if part is None or (part.md5, part.size_bytes) != (receipt.etag, receipt.size_bytes):
+            if (
+                part is None
+                or part.receipt.etag != receipt.etag
+                or part.size_bytes != receipt.size_bytes
+            ):
                 raise self._rejected(f"part {receipt.number} is not the one that is stored")
             if part.offset != offset:
                 raise self._rejected(f"part {receipt.number} starts at {part.offset}, not {offset}")
@@ -216,7 +220,10 @@ class LocalUpload:
             )
         if not parts:
             raise self._rejected("no parts were named")
-        return Finished(offset, f"{md5s.hexdigest()}-{len(parts)}", f"{crc64nvme:016x}")
+        # Parts without MD5 make an ETag of the CRC: no ETag of another content can equal it.
+        has_md5s = all(part.md5 for part in stored.values())
+        digest = md5s.hexdigest() if has_md5s else f"{crc64nvme:016x}"
+        return Finished(offset, f"{digest}-{len(parts)}", f"{crc64nvme:016x}")
 
     def _withdraw(self, new: StoredPart) -> None:
         """Remove the receipts of the same number and of bytes that will be overwritten."""

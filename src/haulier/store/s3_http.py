@@ -179,7 +179,7 @@ class S3Http:
         """Turn the transport's failures inside the block into ours."""
         try:
             yield
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as exc:
+        except (TimeoutError, aiohttp.ClientError, OSError) as exc:
             raise error_of_connection(exc, what=what, stall_s=self.access.stall_s) from exc
 
     def what(self, method: str, key: str) -> str:

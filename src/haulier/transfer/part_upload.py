@@ -89,7 +89,7 @@ def is_the_same(row: PartRow, receipt: PartReceipt) -> bool:
         return False
     if receipt.crc64nvme is not None:
         return receipt.crc64nvme == row.crc64nvme
-    return receipt.etag in {row.md5, row.etag}
+    return bool(row.md5) and receipt.etag in {row.md5, row.etag}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class WholeObject:
 
     size_bytes: int
     crc64nvme: str
-    etag_of_md5s: str
+    etag_of_md5s: str | None
     receipts: list[PartReceipt]
 
 
@@ -112,12 +112,13 @@ def combine(rows: Sequence[PartRow]) -> WholeObject:
         PartReceipt(
             number=row.number,
             size_bytes=row.size_bytes,
-            etag=row.etag or row.md5,
+            etag=row.etag or row.md5 or row.crc64nvme,
             crc64nvme=row.crc64nvme,
         )
         for row in rows
     ]
-    return WholeObject(size_bytes, f"{crc:016x}", multipart_etag([r.md5 for r in rows]), receipts)
+    etag = multipart_etag([row.md5 for row in rows]) if all(row.md5 for row in rows) else None
+    return WholeObject(size_bytes, f"{crc:016x}", etag, receipts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,15 +184,12 @@ class PartSender:
                 crc = crc64nvme(buffer, crc)
         if self.keep is not None:
             self.keep(offset, buffers)
-        md5 = hashlib.md5(usedforsecurity=False)
-        for buffer in buffers:
-            md5.update(buffer)
         prepared = Part(
             number=part.number,
             offset=offset,
             buffers=buffers,
             size_bytes=size_bytes,
-            md5=md5.hexdigest(),
+            md5=_md5_of(buffers) if self.store.limits.wants_md5 else "",
             crc64nvme=f"{crc:016x}",
         )
         row = PartRow(
@@ -224,6 +222,13 @@ class PartSender:
                 await self.on_stored(replace(row, etag=receipt.etag))
         finally:
             slots.release()
+
+
+def _md5_of(buffers: Sequence[Buffer]) -> str:
+    md5 = hashlib.md5(usedforsecurity=False)
+    for buffer in buffers:
+        md5.update(buffer)
+    return md5.hexdigest()
 
 
 def _scaled(advance: Advance, row: PartRow) -> Advance:

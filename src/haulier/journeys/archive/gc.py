@@ -19,7 +19,6 @@ from enum import StrEnum
 from haulier.archive.index import INDEX_SUFFIX
 from haulier.catalog.filters import OperationFilter
 from haulier.catalog.journal import JournalStage, UploadJournal
-from haulier.catalog.transaction import Tx
 from haulier.core.records import OperationRecord, UploadRecord
 from haulier.errors import NoSuchObject, TargetUnreadable
 from haulier.journeys.archive.bookkeeping import operation

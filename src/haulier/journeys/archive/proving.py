@@ -106,7 +106,7 @@ def compare(info: ObjectInfo, whole: WholeObject, checks: StoreChecks) -> list[s
         raise VerificationFailed(
             f"{info.key} has {info.size_bytes} bytes in the store, {whole.size_bytes} were sent"
         )
-    if checks.etag_is_md5 and info.etag is not None:
+    if checks.etag_is_md5 and info.etag is not None and whole.etag_of_md5s is not None:
         if info.etag != whole.etag_of_md5s:
             raise VerificationFailed(
                 f"{info.key} has ETag {info.etag} in the store, {whole.etag_of_md5s} was expected"

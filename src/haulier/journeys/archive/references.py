@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
-from haulier.archive.index import INDEX_SUFFIX
+from haulier.archive.index import INDEX_SUFFIX, ArchiveIndex, read_index
 from haulier.catalog.filters import FileFilter, OperationFilter
 from haulier.core.records import FileStatus, OperationRecord, UploadRecord
 from haulier.errors import (

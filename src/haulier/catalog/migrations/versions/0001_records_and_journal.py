@@ -313,7 +313,7 @@ _USUAL_CONTENTS = (
     ("files", "ix_files_path", "1000000 2 1 1 1 1"),
     ("files", "ix_files_checksum", "1000000 3 1"),
     ("files", "ix_files_size", "1000000 4 3 2"),
-    ("file_tags", "sqlite_autoindex_file_tags_1", "2500000 3 1"),
+    ("file_tags", "file_tags", "2500000 3 1"),  # its primary key
     ("file_tags", "ix_file_tags_key", "2500000 250000 1 1 1 1"),
     ("file_tags", "ix_file_tags_value", "2500000 250000 10 1 1 1 1"),
     ("operations", "sqlite_autoindex_operations_1", "200000 1"),
