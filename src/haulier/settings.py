@@ -1,83 +1,191 @@
 """Every setting, grouped; read by faces, jobs and journeys only.
 
-Order: what a flag says > environment > `.env` > `haulier.toml` > default. The TOML file holds the
-same names, flat or in tables, and `[remotes.NAME]` tables with other destinations.
+Order: flags > environment > `.env` > `haulier.toml` > default, name by name. `.env` lies in the
+working directory; `haulier.toml` there, then in the user's configuration directory. The TOML file
+holds the same names, at its top or in a table called like their group, and `[remotes.NAME]`
+tables with other destinations. An empty variable counts as not set.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from haulier.errors import ConfigurationError
 
 CONFIG_FILE = "haulier.toml"
+ENV_FILE = ".env"
+MAX_PREFIX_BYTES = 512
+_REMOTES = "remotes"
+_SEE_TABLE = "See the table of settings in the documentation."
+
+UrlT = TypeVar("UrlT", str, SecretStr)
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=False, extra="forbid")
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("a path; the user whose home it names does not exist") from None
+
+
+def _url(*schemes: str) -> AfterValidator:
+    wanted = ", ".join(f"{scheme}://" for scheme in schemes)
+
+    def check(url: UrlT) -> UrlT:
+        text = url.get_secret_value() if isinstance(url, SecretStr) else url
+        try:
+            parts = urlsplit(text)
+            sound = parts.scheme in schemes and bool(parts.hostname or parts.path)
+            _ = parts.port
+        except ValueError:  # whose text may repeat a password
+            sound = False
+        if not sound:
+            raise ValueError(f"a URL that begins with one of {wanted}")
+        return url
+
+    return AfterValidator(check)
+
+
+def _bucket_name(name: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
+        raise ValueError("the bucket's name alone; what follows it goes into AWS_S3_PREFIX")
+    return name
+
+
+def _key_prefix(prefix: str) -> str:
+    if not prefix.isprintable() or ".." in prefix.split("/"):
+        raise ValueError("directories apart by /, without .. and control characters")
+    if len(prefix.encode()) > MAX_PREFIX_BYTES:
+        raise ValueError(f"at most {MAX_PREFIX_BYTES} bytes, a key has 1,024")
+    return prefix
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+Folder = Annotated[Path, AfterValidator(_expanded)]
+
+
+def _setting(default: Any, *names: str, meaning: str, shown: str | None = None) -> Any:
+    """Describe a setting: its names, the first being the one we speak of; `shown` is the
+    default as the docs tell it."""
+    return Field(
+        default,
+        validation_alias=AliasChoices(*names),
+        description=meaning,
+        json_schema_extra=None if shown is None else {"shown": shown},
+    )
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class names it so
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # `Settings.load` asks the sources one by one, to tell where a value came from.
+        return (init_settings,)
 
 
 class GeneralSettings(_Group):
     """Where haulier keeps its own things."""
 
-    data: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("haulier", appauthor=False)),
-        alias="HAULIER_DATA",
-        description="haulier's own directory: catalog, embedded store",
+    data: Folder = _setting(
+        None,
+        "HAULIER_DATA",
+        meaning="haulier's own directory: catalog, embedded store",
+        shown="the platform's user data directory",
     )
-    environment: Literal["development", "production"] = Field(
-        "development", alias="ENVIRONMENT", description="`production` refuses weak secrets"
+    environment: Literal["development", "production"] = _setting(
+        "development", "ENVIRONMENT", meaning="`production` refuses weak secrets"
     )
-    database_url: SecretStr | None = Field(
-        None, alias="DATABASE_URL", description="the catalog; default `{data}/catalog.db`"
+    database_url: SecretStr | None = _setting(
+        None,
+        "DATABASE_URL",
+        meaning="the catalog: a file, or `postgresql://…`",
+        shown="`{data}/catalog.db`",
     )
-    redis_url: SecretStr | None = Field(
-        None, alias="REDIS_URL", description="events, limits and locks of several processes"
+    redis_url: Annotated[SecretStr, _url("redis", "rediss", "unix")] | None = _setting(
+        None, "REDIS_URL", meaning="events, limits and locks of several processes"
     )
-    celery_broker_url: SecretStr | None = Field(
-        None, alias="CELERY_BROKER_URL", description="jobs; default `REDIS_URL`"
+    celery_broker_url: (
+        Annotated[SecretStr, _url("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")] | None
+    ) = _setting(None, "CELERY_BROKER_URL", meaning="jobs", shown="`REDIS_URL`")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = (
+        _setting("WARNING", "LOG_LEVEL", meaning="how much is logged")
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "WARNING", alias="LOG_LEVEL", description="how much is logged"
-    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, values: dict[str, Any]) -> dict[str, Any]:
+        home = platformdirs.user_data_dir("haulier", appauthor=False)
+        broker = values.get("REDIS_URL")
+        return {"HAULIER_DATA": home, "CELERY_BROKER_URL": broker, **values}
 
 
 class ArchiveSettings(_Group):
     """What is uploaded, and where it goes afterwards."""
 
-    local_dir: Path = Field(
-        Path(), alias="MGMT_LOCAL_DIR", description="where targets and `all` are looked for"
+    local_dir: Folder = _setting(
+        Path(), "MGMT_LOCAL_DIR", meaning="where targets and `all` are looked for"
     )
-    completed_dir: Path | None = Field(
+    completed_dir: Folder | None = _setting(
         None,
-        alias="MGMT_COMPLETED_DIR",
-        description="where sources move when proven; default `{MGMT_LOCAL_DIR}/completed`",
+        "MGMT_COMPLETED_DIR",
+        meaning="where sources move when proven",
+        shown="`{MGMT_LOCAL_DIR}/completed`",
     )
-    completed_enabled: bool = Field(
-        True, alias="MGMT_COMPLETED_ENABLED", description="move sources when proven"
+    completed_enabled: bool = _setting(
+        True, "MGMT_COMPLETED_ENABLED", meaning="move sources when proven"
     )
-    preserve_structure: bool = Field(
-        False, alias="MGMT_PRESERVE_STRUCTURE", description="keep directories below the local one"
+    preserve_structure: bool = _setting(
+        False, "MGMT_PRESERVE_STRUCTURE", meaning="keep directories below the local one"
     )
-    duplicate_handling: Literal["timestamp", "subdirectory", "error"] = Field(
-        "timestamp", alias="MGMT_DUPLICATE_HANDLING", description="what to do with a taken name"
+    duplicate_handling: Literal["timestamp", "subdirectory", "error"] = _setting(
+        "timestamp", "MGMT_DUPLICATE_HANDLING", meaning="what to do with a taken name"
     )
-    compression: Literal["gzip", "zstd", "none"] = Field(
-        "gzip", alias="MGMT_COMPRESSION", description="how archives are squeezed"
+    compression: Literal["gzip", "zstd", "none"] = _setting(
+        "gzip", "MGMT_COMPRESSION", meaning="how archives are squeezed"
     )
-    catalog: Literal["data", "completed"] = Field(
+    catalog: Literal["data", "completed"] = _setting(
         "data",
-        alias="MGMT_CATALOG",
-        description="`completed`: the catalog lies in `{completed}/.metadata/operations.db`",
+        "MGMT_CATALOG",
+        meaning="`completed`: the catalog lies in `{completed}/.metadata/operations.db`",
     )
 
     @property
@@ -89,57 +197,60 @@ class ArchiveSettings(_Group):
 class S3Settings(_Group):
     """Object storage; without a bucket the embedded store is the destination."""
 
-    bucket: str | None = Field(None, alias="AWS_S3_BUCKET", description="the bucket")
-    endpoint_url: str | None = Field(
-        None, alias="AWS_ENDPOINT_URL", description="an S3 other than Amazon's"
+    bucket: Annotated[str, AfterValidator(_bucket_name)] | None = _setting(
+        None, "AWS_S3_BUCKET", meaning="the bucket"
     )
-    region: str | None = Field(
-        None,
-        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
-        description="the bucket's region",
+    endpoint_url: Annotated[str, _url("http", "https")] | None = _setting(
+        None, "AWS_ENDPOINT_URL", meaning="an S3 other than Amazon's"
     )
-    access_key_id: str | None = Field(
-        None, alias="AWS_ACCESS_KEY_ID", description="else botocore's chain of credentials"
+    region: str | None = _setting(
+        None, "AWS_REGION", "AWS_DEFAULT_REGION", meaning="the bucket's region"
     )
-    secret_access_key: SecretStr | None = Field(
-        None, alias="AWS_SECRET_ACCESS_KEY", description="the secret of that key"
+    access_key_id: str | None = _setting(
+        None, "AWS_ACCESS_KEY_ID", meaning="else botocore's chain of credentials"
     )
-    session_token: SecretStr | None = Field(
-        None, alias="AWS_SESSION_TOKEN", description="of temporary credentials"
+    secret_access_key: SecretStr | None = _setting(
+        None, "AWS_SECRET_ACCESS_KEY", meaning="the secret of that key"
     )
-    prefix: str = Field("", alias="AWS_S3_PREFIX", description="what every key begins with")
-    storage_class: str | None = Field(
-        None, alias="AWS_S3_STORAGE_CLASS", description="e.g. STANDARD_IA"
+    session_token: SecretStr | None = _setting(
+        None, "AWS_SESSION_TOKEN", meaning="of temporary credentials"
     )
-    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
-        None, alias="AWS_S3_SSE", description="encryption by the server"
+    prefix: Annotated[str, AfterValidator(_key_prefix)] = _setting(
+        "", "AWS_S3_PREFIX", meaning="what every key begins with"
     )
-    sse_kms_key_id: str | None = Field(
-        None, alias="AWS_S3_SSE_KMS_KEY_ID", description="the key for aws:kms"
+    storage_class: str | None = _setting(None, "AWS_S3_STORAGE_CLASS", meaning="e.g. STANDARD_IA")
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = _setting(
+        None, "AWS_S3_SSE", meaning="encryption by the server"
     )
+    sse_kms_key_id: str | None = _setting(
+        None, "AWS_S3_SSE_KMS_KEY_ID", meaning="the key for aws:kms"
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together; set both")
+        if self.sse_kms_key_id is not None and not (self.sse or "").startswith("aws:kms"):
+            raise ValueError("AWS_S3_SSE_KMS_KEY_ID needs AWS_S3_SSE to be aws:kms")
+        return self
 
 
 class RemoteSettings(BaseModel):
-    """A named destination of `haulier.toml`."""
+    """A named destination of `haulier.toml`; what it leaves out is as in the S3 settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: str
-    endpoint_url: str | None = None
+    url: Annotated[str, _url("s3", "file", "https", "http")]
+    endpoint_url: Annotated[str, _url("http", "https")] | None = None
     region: str | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class SettingRow:
-    """One line of the table in the docs."""
-
-    name: str
-    group: str
-    default: str
-    meaning: str
-    secret: bool
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key go together; give both")
+        return self
 
 
 GROUPS: dict[str, type[_Group]] = {
@@ -159,31 +270,28 @@ class Settings:
     remotes: Mapping[str, RemoteSettings]
 
     @classmethod
-    def load(cls, *, data: Path | None = None, **flags: Any) -> Self:
-        """Read the settings of this process.
+    def load(cls, *, data: Path | None = None, **overrides: Any) -> Self:
+        """Read the settings of this process; creates nothing.
 
         Args:
-            data: the `--data` flag.
-            flags: settings by name (`MGMT_LOCAL_DIR=…`) that go before everything else;
+            data: the `--data` flag, which is HAULIER_DATA.
+            overrides: settings by name (`MGMT_LOCAL_DIR=…`) that go before everything else;
                 None means not given.
 
         Raises:
-            ConfigurationError: a value that can't be, or a name in `haulier.toml` that no
-                setting has; says which, where it came from and what is accepted.
+            ConfigurationError: a value that can't be, a file that can't be read, or a name that
+                no setting has; says which, where it came from and what is accepted.
         """
-        given = {name: value for name, value in flags.items() if value is not None}
+        given = {name: value for name, value in overrides.items() if value is not None}
         if data is not None:
             given["HAULIER_DATA"] = data
-        document, path = _read_toml()
-        remotes = document.pop("remotes", {})
-        sources = [
-            ("the command line", given),
-            ("the environment", {k: v for k, v in os.environ.items() if v != ""}),
-            (".env", _read_dotenv()),
-            (str(path), _flattened(document, path)),
-        ]
-        groups = {name: _load_group(kind, sources) for name, kind in GROUPS.items()}
-        return cls(**groups, remotes=_load_remotes(remotes, path))
+        _require_known(given, _all_names(), "the call")
+        files = _read_toml_files()
+        groups = {
+            name: _load_group(kind, [("a flag", given), *_surroundings(kind), *files])
+            for name, kind in GROUPS.items()
+        }
+        return cls(**groups, remotes=_load_remotes(files))
 
     @property
     def catalog_url(self) -> str | Path:
@@ -195,120 +303,195 @@ class Settings:
         return self.general.data / "catalog.db"
 
 
-def _names_of(kind: type[BaseModel]) -> dict[str, list[str]]:
-    names = {}
-    for field, info in kind.model_fields.items():
-        alias = info.validation_alias
-        names[field] = (
-            [str(choice) for choice in alias.choices]
-            if isinstance(alias, AliasChoices)
-            else [str(alias)]
-        )
-    return names
+_Source = tuple[str, Mapping[str, Any]]
+"""What people call it, and the values it gives by name."""
 
 
-def _load_group(kind: type[_Group], sources: list[tuple[str, Mapping[str, Any]]]) -> Any:
+def _load_group(kind: type[_Group], sources: Iterable[_Source]) -> Any:
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for names in _names_of(kind).values():
-        for label, source in sources:
+    for label, source in sources:
+        for names in _names_of(kind).values():
             found = next((name for name in names if name in source), None)
-            if found is not None:
+            if found is not None and names[0] not in values:
                 values[names[0]] = source[found]
-                origin[names[0]] = f"{found} in {label}"
-                break
+                origin[names[0]] = f"{found} from {label}"
     try:
-        return kind.model_validate(values)
+        return kind(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        shown = "" if _is_secret(kind, name) else f": {values.get(name)!r}"
-        raise ConfigurationError(
-            f"{origin.get(name, name)} can't be used{shown}", hint=f"{first['msg']}."
-        ) from None
+        raise _refusal(error.errors()[0], values, origin, _secrets_of(kind)) from None
 
 
-def _is_secret(kind: type[BaseModel], alias: str) -> bool:
-    return any(
-        alias in names and "SecretStr" in str(kind.model_fields[field].annotation)
-        for field, names in _names_of(kind).items()
+def _refusal(
+    detail: ErrorDetails, values: Mapping[str, Any], origin: Mapping[str, str], secrets: set[str]
+) -> ConfigurationError:
+    accepted = _accepted(detail)
+    if not detail["loc"]:
+        return ConfigurationError(accepted, hint=_SEE_TABLE)
+    name = str(detail["loc"][0])
+    shown = "" if name in secrets else f": {_shown(values.get(name))}"
+    return ConfigurationError(
+        f"{origin.get(name, name)} can't be used{shown}", hint=f"Accepted: {accepted}."
     )
 
 
-def _load_remotes(tables: Any, path: Path) -> dict[str, RemoteSettings]:
-    if not isinstance(tables, dict):
-        raise ConfigurationError(f"remotes in {path} is not a table")
-    remotes = {}
-    for name, values in tables.items():
-        try:
-            remotes[name] = RemoteSettings.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+def _accepted(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return str(context["expected"])
+        case "bool_parsing" | "bool_type":
+            return "true or false, 1 or 0, yes or no, on or off"
+        case "string_type" | "path_type":
+            return "text"
+        case _:
+            return detail["msg"]
+
+
+def _shown(value: Any) -> str:
+    """Return the value for a message; credentials in a URL are masked."""
+    return re.sub(r"(?<=//)[^/@]*@", "***@", repr(value))
+
+
+def _surroundings(kind: type[_Group]) -> list[_Source]:
+    try:
+        dotenv = DotEnvSettingsSource(kind, env_file=ENV_FILE, env_file_encoding="utf-8")()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{ENV_FILE} can't be read: {error}") from error
+    return [("the environment", EnvSettingsSource(kind)()), (ENV_FILE, dotenv)]
+
+
+def _read_toml_files() -> list[_Source]:
+    places = (
+        Path(CONFIG_FILE),
+        Path(platformdirs.user_config_dir("haulier", appauthor=False)) / CONFIG_FILE,
+    )
+    return [(str(path), _read_toml(path)) for path in places]
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """Return the settings of one file by name, and its remotes under `remotes`."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(
+            f"{path} can't be read: {error}", hint="Correct the file, or move it away."
+        ) from error
+    values = {_REMOTES: document.pop(_REMOTES, {})}
+    for group, kind in GROUPS.items():
+        table = document.pop(group, {})
+        if not isinstance(table, dict):
             raise ConfigurationError(
-                f"[remotes.{name}] {where} in {path} can't be used", hint=f"{first['msg']}."
-            ) from None
+                f"{group} in {path} is not a table", hint=f"Write [{group}] above its settings."
+            )
+        _require_known(table, {n for names in _names_of(kind).values() for n in names}, str(path))
+        values.update(table)
+    _require_known(document, _all_names() | {*GROUPS, _REMOTES}, str(path))
+    return {name: value for name, value in (values | document).items() if value != ""}
+
+
+def _require_known(given: Iterable[str], known: set[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise ConfigurationError(
+                f"{where} has a setting that does not exist there: {name}",
+                hint=_near(name, known | _all_names()),
+            )
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    spellings = {candidate.upper(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.upper(), spellings, n=1)
+    return f"Did you mean {spellings[near[0]]}?" if near else _SEE_TABLE
+
+
+def _load_remotes(files: Iterable[_Source]) -> dict[str, RemoteSettings]:
+    remotes: dict[str, RemoteSettings] = {}
+    for path, values in files:
+        tables = values.get(_REMOTES, {})
+        if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+            raise ConfigurationError(
+                f"remotes in {path} is not a set of tables",
+                hint='Write [remotes.NAME] and below it url = "s3://bucket/prefix".',
+            )
+        for name, table in tables.items():
+            remotes.setdefault(name, _load_remote(name, table, path))
     return remotes
 
 
-def _read_toml() -> tuple[dict[str, Any], Path]:
-    places = [
-        Path(CONFIG_FILE),
-        Path(platformdirs.user_config_dir("haulier", appauthor=False)) / CONFIG_FILE,
-    ]
-    for path in places:
-        try:
-            return tomllib.loads(path.read_text(encoding="utf-8")), path
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigurationError(f"{path} can't be read: {error}") from error
-    return {}, places[0]
+def _load_remote(name: str, table: dict[str, Any], path: str) -> RemoteSettings:
+    try:
+        return RemoteSettings.model_validate(table)
+    except ValidationError as error:
+        detail = error.errors()[0]
+    where = f"[{_REMOTES}.{name}] in {path}"
+    key = str(detail["loc"][0]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        raise ConfigurationError(
+            f"{where} has a setting that does not exist there: {key}",
+            hint=_near(key, RemoteSettings.model_fields),
+        )
+    if detail["type"] == "missing":
+        raise ConfigurationError(f"{where} has no {key}", hint=f"Add {key} to it.")
+    raise _refusal(detail, table, {key: f"{key} from {where}"}, _secrets_of(RemoteSettings))
 
 
-def _flattened(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in document.items():
-        flat.update(value if isinstance(value, dict) else {name: value})
-    known = {
-        name for kind in GROUPS.values() for names in _names_of(kind).values() for name in names
+def _names_of(kind: type[BaseModel]) -> dict[str, list[str]]:
+    """Return the names of each field, the one we speak of first."""
+    return {
+        field: [str(name) for name in info.validation_alias.choices]
+        if isinstance(info.validation_alias, AliasChoices)
+        else [field]
+        for field, info in kind.model_fields.items()
     }
-    for name in flat:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise ConfigurationError(
-                f"{path} has a setting that does not exist: {name}",
-                hint=f"Did you mean {near[0]}?" if near else "See the table of settings.",
-            )
-    return flat
 
 
-def _read_dotenv() -> dict[str, str]:
-    from dotenv import dotenv_values
+def _all_names() -> set[str]:
+    return {n for kind in GROUPS.values() for names in _names_of(kind).values() for n in names}
 
-    return {name: value for name, value in dotenv_values(".env").items() if value}
+
+def _secrets_of(kind: type[BaseModel]) -> set[str]:
+    return {
+        names[0]
+        for field, names in _names_of(kind).items()
+        if "SecretStr" in str(kind.model_fields[field].annotation)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One line of the table in the docs."""
+
+    name: str
+    group: str
+    default: str
+    meaning: str
+    secret: bool
 
 
 def settings_table() -> list[SettingRow]:
     """Return every setting with its default, for the docs."""
-    rows = []
-    for group, kind in GROUPS.items():
-        for field, names in _names_of(kind).items():
-            info = kind.model_fields[field]
-            default = info.default
-            if info.default_factory is not None:
-                default = "the platform's user data directory"
-            rows.append(
-                SettingRow(
-                    name=names[0],
-                    group=group,
-                    default=""
-                    if default is None
-                    else str(default).lower()
-                    if isinstance(default, bool)
-                    else str(default),
-                    meaning=info.description or "",
-                    secret=_is_secret(kind, names[0]),
-                )
-            )
-    return rows
+    return [
+        SettingRow(
+            name=names[0],
+            group=group,
+            default=_default_text(kind, field),
+            meaning=kind.model_fields[field].description or "",
+            secret=names[0] in _secrets_of(kind),
+        )
+        for group, kind in GROUPS.items()
+        for field, names in _names_of(kind).items()
+    ]
+
+
+def _default_text(kind: type[BaseModel], field: str) -> str:
+    info = kind.model_fields[field]
+    if isinstance(info.json_schema_extra, dict):
+        return str(info.json_schema_extra["shown"])
+    if isinstance(info.default, bool):
+        return str(info.default).lower()
+    return "" if info.default is None else str(info.default)

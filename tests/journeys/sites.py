@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from haulier.journeys.archive.open import LOCAL_CHECKS
-from journeys.archives import BucketPlace, LocalPlace, Site
+from journeys.archives import BucketPlace, LocalPlace, Recording, Site
 
 
 async def _open(yard, place):
     checks = LOCAL_CHECKS
     if place.store.scheme == "s3":
         checks = await place.store.probe()
+        place.store = Recording(place.store.with_checks(checks))
     return Site(yard, place, checks)
 
 

@@ -11,12 +11,14 @@ import io
 import re
 import tarfile
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import TypeVar, cast
 
 from haulier.archive.entry import Entry
 from haulier.archive.reader import READ_BYTES, TarByteStream
 from haulier.archive.safety import member_type
 from haulier.errors import CorruptArchive, UnsafeArchive
+
+T = TypeVar("T")
 
 _MAX_HEADER_BYTES = 128 << 10
 _NANO = 1_000_000_000
@@ -44,7 +46,7 @@ class TarReader:
                 raise CorruptArchive(f"the archive has a member of negative size: {member.name!r}")
             yield member
             # The library collects members; an archive may have millions.
-            archive.members.clear()
+            archive.members.clear()  # type: ignore[attr-defined]  # typeshed leaves it out
         self._require_end_marker()
         self._forward.drain()
 
@@ -58,7 +60,7 @@ class TarReader:
             )
         )
 
-    def _guarded[T](self, call: Callable[[], T]) -> T:
+    def _guarded(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except _PARSE_ERRORS as error:

@@ -7,7 +7,6 @@ At every moment at least one complete copy exists.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import os
@@ -16,11 +15,10 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from haulier.archive.rename import rename_no_replace, sync_directory
 from haulier.errors import DuplicateName, SourceChanged, StorageFull, TargetUnreadable
 
 PARTIAL_PREFIX = ".haulier-partial-"
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
 _BLOCK_BYTES = 1 << 20
 
 
@@ -55,7 +53,7 @@ def move(
     try:
         if already is not None and os.path.lexists(already) and _same(source, already):
             _remove(source)
-            _sync_directory(source.parent)
+            sync_directory(source.parent)
             return already
         target_dir.mkdir(parents=True, exist_ok=True)
         for name in candidates:
@@ -88,35 +86,10 @@ def _move_to(source: Path, target: Path, on_step: Callable[[str], None]) -> bool
             raise
         return _copy_over(source, target, on_step)
     on_step("renamed")
-    _sync_directory(target.parent)
-    _sync_directory(source.parent)
+    sync_directory(target.parent)
+    sync_directory(source.parent)
     on_step("synced")
     return True
-
-
-def rename_no_replace(source: Path, target: Path) -> None:
-    """Rename, raising FileExistsError instead of replacing (renameat2, RENAME_NOREPLACE)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    result = libc.renameat2(
-        _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE
-    )
-    if result == 0:
-        return
-    code = ctypes.get_errno()
-    if code in {errno.ENOSYS, errno.EINVAL}:
-        _rename_without_renameat2(source, target)
-        return
-    raise OSError(code, os.strerror(code), os.fspath(source), None, os.fspath(target))
-
-
-def _rename_without_renameat2(source: Path, target: Path) -> None:
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
-    if source.is_dir() and not source.is_symlink():
-        source.rename(target)  # refuses a directory that is not empty
-        return
-    os.link(source, target, follow_symlinks=False)
-    source.unlink()
 
 
 def _copy_over(source: Path, target: Path, on_step: Callable[[str], None]) -> bool:
@@ -139,13 +112,13 @@ def _copy_over(source: Path, target: Path, on_step: Callable[[str], None]) -> bo
     except BaseException:
         _remove(partial)
         raise
-    _sync_directory(target.parent)
+    sync_directory(target.parent)
     on_step("placed")
     if _signature(source) != before:
         raise SourceChanged(f"{source} changed while it was moved; a copy is at {target}")
     _remove(source)
     on_step("removed")
-    _sync_directory(source.parent)
+    sync_directory(source.parent)
     return True
 
 
@@ -161,7 +134,7 @@ def _copy(source: Path, target: Path, linked: dict[tuple[int, int], Path]) -> No
         for name in os.listdir(source):
             _copy(source / name, target / name, linked)
         shutil.copystat(source, target)
-        _sync_directory(target)
+        sync_directory(target)
     elif stat.S_ISLNK(status.st_mode):
         target.symlink_to(os.readlink(source))
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
@@ -224,11 +197,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

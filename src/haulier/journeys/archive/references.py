@@ -83,9 +83,11 @@ async def resolve(ctx: ArchiveContext, reference: str) -> StoredArchive:
     unknown = None
     if _ID.fullmatch(reference):
         try:
-            return await _of_operation(ctx, await ctx.catalog.get_operation(reference))
+            found = await ctx.catalog.get_operation(reference)
         except UnknownReference as error:
             unknown = error
+        else:
+            return await _of_operation(ctx, found)
     upload = await _upload_with_key(ctx, reference)
     if upload is not None:
         return await _of_operation(ctx, upload)

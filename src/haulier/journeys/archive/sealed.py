@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from haulier.archive.index import ArchiveIndex, IndexHeader
+from haulier.archive.reader import ByteSource
+from haulier.archive.seal import UnsealedStream, is_sealed, load_key, sealed_size, unseal_bytes
 from haulier.core.records import UploadRecord
+from haulier.errors import DecryptionFailed
 from haulier.journeys.archive.readback import Unseal
+
+NEEDS_KEY = "Give the key it was made with: --key-file FILE, or --key-file keyring:NAME."
 
 
 def is_encrypted(upload: UploadRecord | None, index: ArchiveIndex | None) -> bool:
@@ -18,12 +23,31 @@ def is_encrypted(upload: UploadRecord | None, index: ArchiveIndex | None) -> boo
 
 def stored_part_sizes(header: IndexHeader) -> Sequence[int]:
     """Return the bytes of each part as it is stored, encrypted or not."""
-    return header.part_sizes
+    if header.sealed is None:
+        return header.part_sizes
+    return [sealed_size(size) for size in header.part_sizes]
 
 
 def unsealer(key: str) -> Unseal:
-    raise NotImplementedError
+    """Return what decrypts an object with the key that `key` names.
+
+    Raises ConfigurationError when there is no such key, MissingExtra without PyNaCl.
+    """
+    loaded = load_key(key)
+
+    def unseal(raw: ByteSource) -> ByteSource:
+        return UnsealedStream(raw, loaded)
+
+    return unseal
 
 
 def open_blob(blob: bytes, key: str | None) -> bytes:
-    return blob
+    """Return an index as it was before sealing; one that is not sealed as it is.
+
+    Raises DecryptionFailed without the key, or with another one.
+    """
+    if not is_sealed(blob):
+        return blob
+    if key is None:
+        raise DecryptionFailed("the archive is encrypted", hint=NEEDS_KEY)
+    return unseal_bytes(load_key(key), blob)

@@ -1,0 +1,157 @@
+"""Where a download comes from: web servers and stores that can be asked for ranges."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from haulier import errors
+from haulier.core.ranges import AnswerHead, Flight, parse_content_range
+from haulier.net.http import HttpAnswer, HttpClient, printable
+from haulier.store.base import ObjectInfo, Store
+
+_CHANGES_AT_OPENING = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeAnswer:
+    """An answer to a flight. `url` is where it came from in the end; `body` is read once."""
+
+    head: AnswerHead
+    body: AsyncIterator[bytes]
+    url: str
+
+
+class RangeSource(Protocol):
+    """Something that can be asked for a range, again for each attempt.
+
+    `name` recognises the source when a download is resumed; `label` is for messages.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    def open(self, flight: Flight) -> AbstractAsyncContextManager[RangeAnswer]:
+        """Ask for what `flight` wants.
+
+        Raises errors.Transient for what may work the next time, anything else for what will
+        not. Status 416 is an answer, not an error.
+        """
+        ...
+
+
+class HttpRangeSource:
+    """A link.
+
+    Args:
+        url: http or https.
+        client: sends the requests.
+        headers: sent along, for example `Authorization`.
+        name: what the download is recognised by when resumed; the link itself when left
+            out. To be given where the link differs each time (signed links).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client: HttpClient,
+        *,
+        headers: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.url = url
+        self.name = name or url.partition("#")[0]
+        self.label = printable(url)
+        self._client = client
+        self._headers = dict(headers or {})
+
+    @asynccontextmanager
+    async def open(self, flight: Flight) -> AsyncIterator[RangeAnswer]:
+        """Send the request; errors as `HttpClient.open`."""
+        headers = {**self._headers, **_range_headers(flight)}
+        async with self._client.open("GET", self.url, headers=headers, accept={416}) as answer:
+            async with aclosing(answer.pieces()) as body:
+                yield RangeAnswer(head=_head_of(answer), body=body, url=answer.url)
+
+
+def _range_headers(flight: Flight) -> dict[str, str]:
+    if flight.whole:
+        return {}
+    last = "" if flight.end is None else flight.end - 1
+    headers = {"Range": f"bytes={flight.start}-{last}"}
+    if flight.if_range is not None:
+        headers["If-Range"] = flight.if_range
+    return headers
+
+
+def _head_of(answer: HttpAnswer) -> AnswerHead:
+    start, end, total = parse_content_range(answer.headers.get("Content-Range"))
+    if answer.status == 200:
+        length = answer.headers.get("Content-Length", "")
+        total = int(length) if length.isascii() and length.isdecimal() else None
+    return AnswerHead(
+        status=answer.status,
+        start=start,
+        end=end,
+        total_bytes=total,
+        etag=answer.headers.get("ETag"),
+        last_modified=answer.headers.get("Last-Modified"),
+        date=answer.headers.get("Date"),
+    )
+
+
+class StoreRangeSource:
+    """An object of a store. Where the store shows no ETag, size and time of change stand in
+    for it, looked at before and after each opening."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self.name = self.label = f"{store.url}/{key}"
+        self._store = store
+        self._key = key
+        self._info: ObjectInfo | None = None
+
+    @asynccontextmanager
+    async def open(self, flight: Flight) -> AsyncIterator[RangeAnswer]:
+        """Read from the store; errors as `Store.head` and `Store.get`.
+
+        An object that is replaced meanwhile shows another ETag from then on.
+        """
+        for _ in range(_CHANGES_AT_OPENING):
+            info = self._info = self._info or await self._store.head(self._key)
+            head = _head_of_object(info, flight)
+            if head.status != 206:
+                yield RangeAnswer(head=head, body=_nothing(), url=self.name)
+                return
+            assert head.start is not None
+            getting = self._store.get(
+                self._key, start=head.start, end=head.end, if_match=info.etag
+            )
+            try:
+                pieces = await getting.__aenter__()
+            except errors.ObjectChanged:
+                self._info = None
+                continue
+            async with _entered(getting):
+                if info.etag is None and await self._has_changed(info):
+                    continue
+                async with aclosing(self._watched(pieces)) as body:
+                    yield RangeAnswer(head=head, body=body, url=self.name)
+                return
+        raise errors.ServiceFault(f"{self.label} changes faster than it can be read")
+
+    async def _has_changed(self, info: ObjectInfo) -> bool:
+        self._info = await self._store.head(self._key)
+        return _etag_of(self._info) != _etag_of(info)
+
+    async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for piece in pieces:
+                yield piece
+        except errors.ObjectChanged as exc:
+            self._info = None
+            raise errors.ConnectionLost(exc.message) from exc
