@@ -128,9 +128,7 @@ class StoreRangeSource:
                 yield RangeAnswer(head=head, body=_nothing(), url=self.name)
                 return
             assert head.start is not None
-            getting = self._store.get(
-                self._key, start=head.start, end=head.end, if_match=info.etag
-            )
+            getting = self._store.get(self._key, start=head.start, end=head.end, if_match=info.etag)
             try:
                 pieces = await getting.__aenter__()
             except errors.ObjectChanged:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import unquote
 
 from haulier.archive.index import INDEX_SUFFIX, IndexHeader, read_index
@@ -34,6 +33,7 @@ from haulier.errors import (
 from haulier.journeys.archive.bookkeeping import operation
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.destination import OpenDestination
+from haulier.journeys.archive.foreign import read_upload
 from haulier.journeys.archive.references import (
     ARCHIVE_SUFFIXES,
     StoredArchive,
@@ -140,8 +140,7 @@ async def _import_one(
         if found.header is not None:
             found = _held_against(found, found.header, info)
         upload = _upload(ctx, archive, info, found)
-        is_new = await ctx.catalog.transaction(_adding(upload, found.blob))
-        return upload if is_new else None
+        return await ctx.catalog.transaction(_adding(upload, found.blob))
     except NoSuchObject:
         return None  # deleted since it was listed
     except HaulierError as error:
@@ -181,8 +180,8 @@ def _upload(
     recorded = None
     trouble = found.trouble
     if found.header is not None:
-        recorded = _recorded(found.header.operation)
-        trouble = None if recorded is not None else "the index carries no record of its upload"
+        recorded = read_upload(found.header.operation)
+        trouble = None if recorded is not None else "the index carries no sound record"
     base = recorded or UploadRecord(
         operation_type="upload",
         target_path=archive.name,
@@ -191,16 +190,6 @@ def _upload(
         compression_type=_compression(archive.key),
     )
     return _as_stored(archive, info, base, trouble)
-
-
-def _recorded(values: dict[str, Any]) -> UploadRecord | None:
-    try:
-        record = UploadRecord.from_json(values)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    texts = (record.operation_id, record.operation_type, record.target_path, record.target_name)
-    is_sound = all(isinstance(text, str) for text in texts) and isinstance(record.metadata, dict)
-    return record if is_sound and record.operation_type == "upload" else None
 
 
 def _as_stored(
@@ -265,16 +254,17 @@ def _compression(key: str) -> str | None:
     return next((name for suffix, name in _COMPRESSIONS.items() if key.endswith(suffix)), None)
 
 
-def _adding(upload: UploadRecord, index: bytes | None) -> Callable[[Tx], bool]:
-    """Return the transaction that adds `upload` unless its id is taken."""
+def _adding(upload: UploadRecord, index: bytes | None) -> Callable[[Tx], UploadRecord | None]:
+    """Return the transaction that adds `upload` unless its id is taken, and returns it."""
 
-    def add(tx: Tx) -> bool:
+    def add(tx: Tx) -> UploadRecord | None:
         if tx.get_operation(upload.operation_id) is not None:
-            return False
-        tx.put_operation(_with_free_ids(tx, upload))
+            return None
+        added = _with_free_ids(tx, upload)
+        tx.put_operation(added)
         if index is not None:
-            tx.put_index(upload.operation_id, index)
-        return True
+            tx.put_index(added.operation_id, index)
+        return added
 
     return add
 
