@@ -258,6 +258,7 @@ class IntegrityError(HaulierError):
     """Bytes are not what they should be."""
 
     code, http_status = "integrity", 422
+    advice = "Run `haulier verify ID --deep` to see how far the damage goes."
 
 
 class VerificationFailed(IntegrityError):

@@ -8,10 +8,8 @@ tables with other destinations. An empty variable counts as not set.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -26,25 +24,17 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
-from haulier.errors import ConfigurationError
+from haulier.settings_loading import load, names_of, secrets_of
 
-CONFIG_FILE = "haulier.toml"
-ENV_FILE = ".env"
 MAX_PREFIX_BYTES = 512
-_REMOTES = "remotes"
-_SEE_TABLE = "See the table of settings in the documentation."
 
 UrlT = TypeVar("UrlT", str, SecretStr)
 
@@ -116,9 +106,11 @@ class _Group(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class names it so
         init_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # `Settings.load` asks the sources one by one, to tell where a value came from.
+        # The loader asks the sources one by one, to tell where a value came from.
         return (init_settings,)
 
 
@@ -285,13 +277,8 @@ class Settings:
         given = {name: value for name, value in overrides.items() if value is not None}
         if data is not None:
             given["HAULIER_DATA"] = data
-        _require_known(given, _all_names(), "the call")
-        files = _read_toml_files()
-        groups = {
-            name: _load_group(kind, [("a flag", given), *_surroundings(kind), *files])
-            for name, kind in GROUPS.items()
-        }
-        return cls(**groups, remotes=_load_remotes(files))
+        groups, remotes = load(GROUPS, RemoteSettings, given)
+        return cls(**groups, remotes=remotes)
 
     @property
     def catalog_url(self) -> str | Path:
@@ -301,165 +288,6 @@ class Settings:
         if self.archive.catalog == "completed":
             return self.archive.completed / ".metadata" / "operations.db"
         return self.general.data / "catalog.db"
-
-
-_Source = tuple[str, Mapping[str, Any]]
-"""What people call it, and the values it gives by name."""
-
-
-def _load_group(kind: type[_Group], sources: Iterable[_Source]) -> Any:
-    values: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-    for label, source in sources:
-        for names in _names_of(kind).values():
-            found = next((name for name in names if name in source), None)
-            if found is not None and names[0] not in values:
-                values[names[0]] = source[found]
-                origin[names[0]] = f"{found} from {label}"
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        raise _refusal(error.errors()[0], values, origin, _secrets_of(kind)) from None
-
-
-def _refusal(
-    detail: ErrorDetails, values: Mapping[str, Any], origin: Mapping[str, str], secrets: set[str]
-) -> ConfigurationError:
-    accepted = _accepted(detail)
-    if not detail["loc"]:
-        return ConfigurationError(accepted, hint=_SEE_TABLE)
-    name = str(detail["loc"][0])
-    shown = "" if name in secrets else f": {_shown(values.get(name))}"
-    return ConfigurationError(
-        f"{origin.get(name, name)} can't be used{shown}", hint=f"Accepted: {accepted}."
-    )
-
-
-def _accepted(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "value_error":
-            return str(context["error"])
-        case "literal_error":
-            return str(context["expected"])
-        case "bool_parsing" | "bool_type":
-            return "true or false, 1 or 0, yes or no, on or off"
-        case "string_type" | "path_type":
-            return "text"
-        case _:
-            return detail["msg"]
-
-
-def _shown(value: Any) -> str:
-    """Return the value for a message; credentials in a URL are masked."""
-    return re.sub(r"(?<=//)[^/@]*@", "***@", repr(value))
-
-
-def _surroundings(kind: type[_Group]) -> list[_Source]:
-    try:
-        dotenv = DotEnvSettingsSource(kind, env_file=ENV_FILE, env_file_encoding="utf-8")()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{ENV_FILE} can't be read: {error}") from error
-    return [("the environment", EnvSettingsSource(kind)()), (ENV_FILE, dotenv)]
-
-
-def _read_toml_files() -> list[_Source]:
-    places = (
-        Path(CONFIG_FILE),
-        Path(platformdirs.user_config_dir("haulier", appauthor=False)) / CONFIG_FILE,
-    )
-    return [(str(path), _read_toml(path)) for path in places]
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    """Return the settings of one file by name, and its remotes under `remotes`."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(
-            f"{path} can't be read: {error}", hint="Correct the file, or move it away."
-        ) from error
-    values = {_REMOTES: document.pop(_REMOTES, {})}
-    for group, kind in GROUPS.items():
-        table = document.pop(group, {})
-        if not isinstance(table, dict):
-            raise ConfigurationError(
-                f"{group} in {path} is not a table", hint=f"Write [{group}] above its settings."
-            )
-        _require_known(table, {n for names in _names_of(kind).values() for n in names}, str(path))
-        values.update(table)
-    _require_known(document, _all_names() | {*GROUPS, _REMOTES}, str(path))
-    return {name: value for name, value in (values | document).items() if value != ""}
-
-
-def _require_known(given: Iterable[str], known: set[str], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise ConfigurationError(
-                f"{where} has a setting that does not exist there: {name}",
-                hint=_near(name, known | _all_names()),
-            )
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    spellings = {candidate.upper(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.upper(), spellings, n=1)
-    return f"Did you mean {spellings[near[0]]}?" if near else _SEE_TABLE
-
-
-def _load_remotes(files: Iterable[_Source]) -> dict[str, RemoteSettings]:
-    remotes: dict[str, RemoteSettings] = {}
-    for path, values in files:
-        tables = values.get(_REMOTES, {})
-        if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
-            raise ConfigurationError(
-                f"remotes in {path} is not a set of tables",
-                hint='Write [remotes.NAME] and below it url = "s3://bucket/prefix".',
-            )
-        for name, table in tables.items():
-            remotes.setdefault(name, _load_remote(name, table, path))
-    return remotes
-
-
-def _load_remote(name: str, table: dict[str, Any], path: str) -> RemoteSettings:
-    try:
-        return RemoteSettings.model_validate(table)
-    except ValidationError as error:
-        detail = error.errors()[0]
-    where = f"[{_REMOTES}.{name}] in {path}"
-    key = str(detail["loc"][0]) if detail["loc"] else ""
-    if detail["type"] == "extra_forbidden":
-        raise ConfigurationError(
-            f"{where} has a setting that does not exist there: {key}",
-            hint=_near(key, RemoteSettings.model_fields),
-        )
-    if detail["type"] == "missing":
-        raise ConfigurationError(f"{where} has no {key}", hint=f"Add {key} to it.")
-    raise _refusal(detail, table, {key: f"{key} from {where}"}, _secrets_of(RemoteSettings))
-
-
-def _names_of(kind: type[BaseModel]) -> dict[str, list[str]]:
-    """Return the names of each field, the one we speak of first."""
-    return {
-        field: [str(name) for name in info.validation_alias.choices]
-        if isinstance(info.validation_alias, AliasChoices)
-        else [field]
-        for field, info in kind.model_fields.items()
-    }
-
-
-def _all_names() -> set[str]:
-    return {n for kind in GROUPS.values() for names in _names_of(kind).values() for n in names}
-
-
-def _secrets_of(kind: type[BaseModel]) -> set[str]:
-    return {
-        names[0]
-        for field, names in _names_of(kind).items()
-        if "SecretStr" in str(kind.model_fields[field].annotation)
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,10 +309,10 @@ def settings_table() -> list[SettingRow]:
             group=group,
             default=_default_text(kind, field),
             meaning=kind.model_fields[field].description or "",
-            secret=names[0] in _secrets_of(kind),
+            secret=names[0] in secrets_of(kind),
         )
         for group, kind in GROUPS.items()
-        for field, names in _names_of(kind).items()
+        for field, names in names_of(kind).items()
     ]
 
 

@@ -87,14 +87,14 @@ def test_only_strong_validators_prove_a_version(
 
 
 def part(start: int, end: int, total: int | None, **values: Any) -> AnswerHead:
-    return AnswerHead(status=206, start=start, end=end, total_bytes=total, **{"etag": '"a"', **values})
+    return AnswerHead(
+        status=206, start=start, end=end, total_bytes=total, **{"etag": '"a"', **values}
+    )
 
 
 def resumed(done: tuple[tuple[int, int], ...], **version: Any) -> RangedDownload:
     values = {"size_bytes": 100, "etag": '"a"', **version}
-    return RangedDownload(
-        piece_bytes=None, resume=Resumable(version=Version(**values), done=done)
-    )
+    return RangedDownload(piece_bytes=None, resume=Resumable(version=Version(**values), done=done))
 
 
 def ask(download: RangedDownload) -> Flight:
@@ -110,7 +110,10 @@ def test_the_first_piece_is_asked_for_alone_then_the_rest_at_once() -> None:
     assert download.next_flight() is None
     assert download.judge(first, part(0, 40, 100)) is Verdict.TAKE
     second, third = ask(download), ask(download)
-    assert [(f.start, f.end, f.if_range) for f in (second, third)] == [(40, 80, '"a"'), (80, 100, '"a"')]
+    assert [(f.start, f.end, f.if_range) for f in (second, third)] == [
+        (40, 80, '"a"'),
+        (80, 100, '"a"'),
+    ]
     assert download.next_flight() is None
     for flight in (third, first, second):
         download.judge(flight, part(flight.start, flight.end or 0, 100))
@@ -149,7 +152,9 @@ def test_a_206_that_is_not_what_was_asked_for_is_left_and_the_whole_asked_for(
     download.land(flight, clean=False)
     again = ask(download)
     assert again.whole
-    assert download.judge(again, AnswerHead(status=200, etag='"a"', total_bytes=100)) is Verdict.TAKE
+    assert (
+        download.judge(again, AnswerHead(status=200, etag='"a"', total_bytes=100)) is Verdict.TAKE
+    )
     assert (download.epoch, download.done_bytes, again.position) == (0, 10, 0)
 
 
@@ -250,7 +255,10 @@ def test_a_broken_body_without_length_is_not_whole() -> None:
     assert not download.is_complete
     again = ask(download)
     assert (again.start, again.end) == (70, 110)
-    assert download.judge(again, AnswerHead(status=416, total_bytes=70, etag='"a"')) is Verdict.COMPLETE
+    assert (
+        download.judge(again, AnswerHead(status=416, total_bytes=70, etag='"a"'))
+        is Verdict.COMPLETE
+    )
     assert download.is_complete
 
 
@@ -299,7 +307,9 @@ def test_a_server_with_a_new_etag_in_each_answer_is_asked_for_the_whole_in_the_e
         if flight in download._flights:
             download.land(flight, clean=True)
     assert flight.whole
-    assert download.judge(flight, AnswerHead(status=200, etag='"x"', total_bytes=100)) is Verdict.TAKE
+    assert (
+        download.judge(flight, AnswerHead(status=200, etag='"x"', total_bytes=100)) is Verdict.TAKE
+    )
 
 
 def test_starting_over_has_an_end() -> None:

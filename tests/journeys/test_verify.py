@@ -79,7 +79,9 @@ async def test_only_a_deep_check_finds_a_byte_that_rotted(local_site, compressio
         deep = await one(ctx, upload.operation_id, deep=True)
     assert plain.status is OperationStatus.SUCCESS
     assert deep.status is OperationStatus.FAILED
-    found = {difference["check"]: difference["found"] for difference in deep.metadata["differences"]}
+    found = {
+        difference["check"]: difference["found"] for difference in deep.metadata["differences"]
+    }
     assert set(found) == {"read_crc64nvme", "content"}
     if compression == "none":
         assert found["content"] == "the content of 'mixed/clip.mp4' is not what was packed"

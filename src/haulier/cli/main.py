@@ -6,6 +6,7 @@ The modules of the commands declare options and import what does the work only w
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -45,7 +46,10 @@ def options(
 def main() -> None:
     """Run the command line of this process and exit with its code."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, a pipe that nobody reads is still ours to be quiet about
     except Exception as error:
         from haulier.cli.output import leave
 

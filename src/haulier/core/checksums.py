@@ -51,12 +51,43 @@ def crc32(data: Buffer, previous: int = 0) -> int:
     return value
 
 
+def crc32c(data: Buffer, previous: int = 0) -> int:
+    """Return the CRC-32C (Castagnoli) of `data`, going on from `previous`."""
+    from awscrt import checksums
+
+    value: int = checksums.crc32c(data, previous)
+    return value
+
+
 def combine_crc32(crc1: int, crc2: int, len2: int) -> int:
     """Return the CRC-32 of two runs of bytes in a row, the second `len2` bytes long."""
     from isal import isal_zlib
 
     value: int = isal_zlib.crc32_combine(crc1, crc2, len2)
     return value
+
+
+class RunningChecksum:
+    """The checksum of bytes that come one after another, by any algorithm of `HEX_DIGITS`."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._algorithm = algorithm
+        self._crc_of = {"crc32": crc32, "crc32c": crc32c, "crc64nvme": crc64nvme}.get(algorithm)
+        self._crc = 0
+        if self._crc_of is None:
+            self._hash = hashlib.new(algorithm, usedforsecurity=False)
+
+    def update(self, data: Buffer) -> None:
+        """Take in more bytes."""
+        if self._crc_of is None:
+            self._hash.update(data)
+        else:
+            self._crc = self._crc_of(data, self._crc)
+
+    def __str__(self) -> str:
+        """Return it as `<algorithm>:<lower hex>`."""
+        value = self._hash.hexdigest() if self._crc_of is None else self._crc
+        return format_checksum(self._algorithm, value)
 
 
 def format_checksum(algorithm: str, value: int | str | bytes) -> str:

@@ -18,16 +18,17 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from haulier import errors
+from haulier.archive.rename import rename_no_replace, sync_directory
 from haulier.core.checksums import Buffer
 from haulier.core.ranges import Intervals, Resumable, Version
-from haulier.store.local_files import sync_directory
-from haulier.transfer.move import rename_no_replace
 
 _FORMAT = 1
+_GIVEN_UP_BYTES = 64 << 10
 _MAX_NAME_BYTES = 255
 _PREFIX, _SUFFIX, _CONTROL_SUFFIX, _NEW_SUFFIX = ".haulier-", ".part", ".json", ".new"
 _HINT = "Check the permissions and the disk of the directory to download to."
@@ -124,6 +125,23 @@ class PartFile:
 
     def save(self, source: str, url: str, kept: Resumable) -> None:
         """Claim that the bytes of `kept` are there, after making sure that they are."""
+        with file_errors(self._control):
+            self._claim(source, url, kept)
+
+    def save_last(self, source: str, url: str, kept: Resumable) -> None:
+        """Claim as `save` does, when nothing is written any more. A full disk has no room
+        for the claim either: the file's last bytes are given up for it then."""
+        with contextlib.suppress(errors.StorageFull):
+            self.save(source, url, kept)
+            return
+        end = max(end for _, end in kept.done) - _GIVEN_UP_BYTES
+        done = tuple((start, min(stop, end)) for start, stop in kept.done if start < end)
+        with file_errors(self._control):
+            os.ftruncate(self.descriptor, max(0, end))
+            if done:
+                self._claim(source, url, replace(kept, done=done))
+
+    def _claim(self, source: str, url: str, kept: Resumable) -> None:
         values = {
             "format": _FORMAT,
             "source": source,
@@ -135,16 +153,15 @@ class PartFile:
             "done": kept.done,
         }
         new = self._control.with_name(self._control.name + _NEW_SUFFIX)
-        with file_errors(self._control):
+        if self._sync:
+            os.fdatasync(self.descriptor)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(values, file)
+            file.flush()
             if self._sync:
-                os.fdatasync(self.descriptor)
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(values, file)
-                file.flush()
-                if self._sync:
-                    os.fsync(file.fileno())
-            new.replace(self._control)
+                os.fsync(descriptor)
+        new.replace(self._control)
 
     def void(self) -> None:
         """Throw away what is there."""
@@ -204,9 +221,13 @@ def _open_alone(path: Path) -> int:
         descriptor = os.open(path, flags, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before may have renamed it meanwhile.
-            if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
-                return descriptor
+            status = os.fstat(descriptor)
+            # Whoever held it before may have renamed it meanwhile, or have been killed
+            # between linking it to its target and unlinking it here.
+            if os.path.samestat(status, os.lstat(path)):
+                if status.st_nlink == 1:
+                    return descriptor
+                path.unlink()
         except BlockingIOError:
             os.close(descriptor)
             raise errors.OperationBusy(f"another process downloads to {path}") from None

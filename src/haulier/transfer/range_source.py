@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+)
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,9 +79,11 @@ class HttpRangeSource:
     async def open(self, flight: Flight) -> AsyncIterator[RangeAnswer]:
         """Send the request; errors as `HttpClient.open`."""
         headers = {**self._headers, **_range_headers(flight)}
-        async with self._client.open("GET", self.url, headers=headers, accept={416}) as answer:
-            async with aclosing(answer.pieces()) as body:
-                yield RangeAnswer(head=_head_of(answer), body=body, url=answer.url)
+        async with (
+            self._client.open("GET", self.url, headers=headers, accept={416}) as answer,
+            aclosing(answer.pieces()) as body,
+        ):
+            yield RangeAnswer(head=_head_of(answer), body=body, url=answer.url)
 
 
 def _range_headers(flight: Flight) -> dict[str, str]:
@@ -127,29 +134,59 @@ class StoreRangeSource:
             if head.status != 206:
                 yield RangeAnswer(head=head, body=_nothing(), url=self.name)
                 return
-            assert head.start is not None
-            getting = self._store.get(self._key, start=head.start, end=head.end, if_match=info.etag)
-            try:
-                pieces = await getting.__aenter__()
-            except errors.ObjectChanged:
-                self._info = None
-                continue
-            async with _entered(getting):
-                if info.etag is None and await self._has_changed(info):
+            async with AsyncExitStack() as stack:
+                pieces = await self._get(stack, info, head)
+                if pieces is None:
                     continue
-                async with aclosing(self._watched(pieces)) as body:
-                    yield RangeAnswer(head=head, body=body, url=self.name)
+                body = await stack.enter_async_context(aclosing(self._watched(pieces)))
+                yield RangeAnswer(head=head, body=body, url=self.name)
                 return
         raise errors.ServiceFault(f"{self.label} changes faster than it can be read")
 
-    async def _has_changed(self, info: ObjectInfo) -> bool:
-        self._info = await self._store.head(self._key)
-        return _etag_of(self._info) != _etag_of(info)
+    async def _get(
+        self, stack: AsyncExitStack, info: ObjectInfo, head: AnswerHead
+    ) -> AsyncIterator[bytes] | None:
+        """Open the range of `head`; None when the object is not the one of `info` any more."""
+        getting = self._store.get(
+            self._key, start=head.start or 0, end=head.end, if_match=info.etag
+        )
+        try:
+            pieces = await stack.enter_async_context(getting)
+        except errors.ObjectChanged:
+            self._info = None
+            return None
+        if info.etag is None:
+            self._info = await self._store.head(self._key)
+            if _etag_of(self._info) != _etag_of(info):
+                return None
+        return pieces
 
-    async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _watched(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         try:
             async for piece in pieces:
                 yield piece
         except errors.ObjectChanged as exc:
             self._info = None
             raise errors.ConnectionLost(exc.message) from exc
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+def _head_of_object(info: ObjectInfo, flight: Flight) -> AnswerHead:
+    """Return the head with which a web server would answer for the object."""
+    size, etag = info.size_bytes, _etag_of(info)
+    if size == 0:
+        return AnswerHead(status=200, total_bytes=0, etag=etag)
+    if flight.start >= size:
+        return AnswerHead(status=416, total_bytes=size, etag=etag)
+    end = size if flight.end is None else min(flight.end, size)
+    return AnswerHead(status=206, start=flight.start, end=end, total_bytes=size, etag=etag)
+
+
+def _etag_of(info: ObjectInfo) -> str:
+    if info.etag is not None:
+        return f'"{info.etag}"'
+    return f'"{info.size_bytes}-{info.modified_at}"'

@@ -10,6 +10,7 @@ from haulier.errors import UnsafeArchive
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.readback import tar_stream_of
 from haulier.journeys.archive.references import load_index, resolve
+from haulier.journeys.archive.sealed import Unseal, unsealer
 from haulier.journeys.archive.streaming import read_through
 
 
@@ -21,8 +22,7 @@ async def list_members(ctx: ArchiveContext, reference: str, key: str | None = No
 
     Args:
         reference: what `resolve` understands.
-        key: names the key of an archive that is encrypted, with an index that the catalog does
-            not have.
+        key: names the key of an encrypted archive; needed when the catalog has no index.
 
     Raises:
         UnknownReference: it means nothing. CorruptArchive: index or archive can't be read.
@@ -33,10 +33,15 @@ async def list_members(ctx: ArchiveContext, reference: str, key: str | None = No
     if index is not None:
         return list(index.entries)
     info = await archive.store.head(archive.key)
+    unseal = unsealer(key, None)
     meter = ctx.board.start(archive.url, archive.name, info.size_bytes, "reading")
     try:
         entries = await read_through(
-            archive.store, archive.key, _headers, if_match=info.etag, advance=meter.add
+            archive.store,
+            archive.key,
+            lambda raw: _headers(raw, unseal),
+            if_match=info.etag,
+            advance=meter.add,
         )
     except BaseException as error:
         meter.fail(str(error))
@@ -45,10 +50,9 @@ async def list_members(ctx: ArchiveContext, reference: str, key: str | None = No
     return entries
 
 
-def _headers(raw: ByteSource) -> list[Entry]:
-    stream = tar_stream_of(raw, None)
+def _headers(raw: ByteSource, unseal: Unseal | None) -> list[Entry]:
     entries: list[Entry] = []
-    for member in TarReader(stream):
+    for member in TarReader(tar_stream_of(raw, None, unseal)):
         try:
             kind = member_type(member)
         except UnsafeArchive:  # devices and pipes, which are never unpacked, are not listed

@@ -12,14 +12,13 @@ from datetime import timedelta
 from typing import Literal
 
 from haulier._version import __version__
-from haulier.catalog.catalog import Catalog
 from haulier.core.records import OperationStatus
 from haulier.core.units import format_size
 from haulier.errors import HaulierError
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.gc import find_garbage
 from haulier.journeys.archive.lease import is_dead
-from haulier.journeys.archive.open import open_archive
+from haulier.journeys.archive.open import open_archive, open_catalog
 from haulier.settings import Settings
 
 _LOW_SPACE_BYTES = 1 << 30
@@ -111,7 +110,7 @@ async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding
 
 
 async def _catalog(settings: Settings) -> Finding:
-    async with await Catalog.open(settings.catalog_url) as catalog:
+    async with await open_catalog(settings) as catalog:
         open_uploads = await catalog.read(lambda tx: len(tx.list_uploads()))
     where = "PostgreSQL" if "://" in str(settings.catalog_url) else str(settings.catalog_url)
     return Finding("catalog", "ok", f"{where}, {open_uploads} uploads not finished")

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from haulier.catalog.catalog import Catalog
+from haulier.catalog.schema import refuse_network_filesystem
 from haulier.core.records import utc_now
 from haulier.core.units import parse_limit
 from haulier.errors import ConfigurationError, UsageError
@@ -56,7 +57,7 @@ async def open_archive(
     place = destination_of(settings, to)
     throttle = Throttle(parse_limit(limit_rate)) if limit_rate else None
     async with AsyncExitStack() as stack:
-        catalog = await Catalog.open(settings.catalog_url)
+        catalog = await open_catalog(settings)
         stack.push_async_callback(catalog.aclose)
         opener = _Opener(settings, catalog, throttle, stack)
         yield ArchiveContext(
@@ -69,6 +70,18 @@ async def open_archive(
             user=_user(),
             command_args=list(command_args),
         )
+
+
+async def open_catalog(settings: Settings) -> Catalog:
+    """Open the catalog the settings name.
+
+    Raises CatalogError; ConfigurationError for a catalog in a completed directory that lies on
+    a network file system.
+    """
+    url = settings.catalog_url
+    if settings.general.database_url is None and settings.archive.catalog == "completed":
+        refuse_network_filesystem(Path(url))
+    return await Catalog.open(url)
 
 
 def _user() -> str | None:

@@ -6,7 +6,7 @@ Runs in a thread, in bounded memory: nothing is unpacked and nothing is kept but
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from haulier.archive.entry import Entry
@@ -20,12 +20,10 @@ from haulier.archive.reader import (
 )
 from haulier.archive.tar_reader import TarReader, require_agreement
 from haulier.core.checksums import crc64nvme, multipart_etag
-from haulier.errors import IntegrityError
+from haulier.errors import DecryptionFailed, IntegrityError
+from haulier.journeys.archive.sealed import Unseal, plain_bytes
 
-_HEAD_BYTES = 512
 _DAMAGES_TOLD = 100
-
-Unseal = Callable[[ByteSource], ByteSource]
 
 
 @dataclass(slots=True)
@@ -48,7 +46,6 @@ def read_back(
     part_sizes: Sequence[int] = (),
     with_sha256: bool = False,
     unseal: Unseal | None = None,
-    with_members: bool = True,
 ) -> ReadBack:
     """Read `raw` to its end: hash it, decompress it, hold every member against the index.
 
@@ -57,8 +54,7 @@ def read_back(
         index: what should be in it; without one the archive need only be readable.
         part_sizes: bytes of each part it was stored in, to compute its ETag again.
         with_sha256: compute the SHA-256 of the object as well.
-        unseal: decrypts the object.
-        with_members: look inside; an encrypted object without its key can only be hashed.
+        unseal: decrypts the object; without it an encrypted one is hashed and not looked into.
 
     Returns:
         Digests, and the damages found: at most 100, so that a bad disk does not fill the
@@ -67,8 +63,10 @@ def read_back(
     tap = _Tap(raw, part_sizes, with_sha256=with_sha256)
     found = ReadBack()
     try:
-        if with_members:
-            _read_members(tap if unseal is None else unseal(tap), index, found)
+        _read_members(tap, index, unseal, found)
+    except DecryptionFailed as error:
+        if unseal is not None:
+            found.damages.append(error.message)
     except IntegrityError as error:
         found.damages.append(error.message)
     while tap.read(READ_BYTES):
@@ -78,21 +76,24 @@ def read_back(
     return found
 
 
-def tar_stream_of(raw: ByteSource, index: ArchiveIndex | None) -> TarByteStream:
+def tar_stream_of(
+    raw: ByteSource, index: ArchiveIndex | None, unseal: Unseal | None
+) -> TarByteStream:
     """Open the tar stream of an archive, by its index or by its first bytes.
 
-    Raises CorruptArchive when it is none.
+    Raises CorruptArchive when it is none, DecryptionFailed when it is encrypted and `unseal`
+    is None or does not open it.
     """
-    if index is not None:
-        return open_tar_stream(raw, index.header.compression, max_bytes=index.header.tar_size)
-    head = b""
-    while len(head) < _HEAD_BYTES and (data := raw.read(_HEAD_BYTES - len(head))):
-        head += data
-    return open_tar_stream(_Preceded(head, raw), detect_compression(head))
+    head, plain = plain_bytes(raw, unseal)
+    if index is None:
+        return open_tar_stream(plain, detect_compression(head))
+    return open_tar_stream(plain, index.header.compression, max_bytes=index.header.tar_size)
 
 
-def _read_members(raw: ByteSource, index: ArchiveIndex | None, found: ReadBack) -> None:
-    reader = TarReader(tar_stream_of(raw, index))
+def _read_members(
+    raw: ByteSource, index: ArchiveIndex | None, unseal: Unseal | None, found: ReadBack
+) -> None:
+    reader = TarReader(tar_stream_of(raw, index, unseal))
     entries: Iterator[Entry] | None = None if index is None else iter(index.entries)
     found.members = 0
     for member in reader:
@@ -113,20 +114,6 @@ def _read_members(raw: ByteSource, index: ArchiveIndex | None, found: ReadBack) 
     left = next(entries, None) if entries is not None else None
     if left is not None:
         found.damages.append(f"{left.path!r} is missing from the archive")
-
-
-class _Preceded:
-    """A source whose first bytes were read already."""
-
-    def __init__(self, head: bytes, rest: ByteSource) -> None:
-        self._head = head
-        self._rest = rest
-
-    def read(self, size: int, /) -> bytes:
-        if not self._head:
-            return self._rest.read(size)
-        data, self._head = self._head[:size], self._head[size:]
-        return data
 
 
 class _Tap:

@@ -22,10 +22,12 @@ async def read_through(
     key: str,
     work: Callable[[ByteSource], T],
     *,
+    start: int = 0,
+    end: int | None = None,
     if_match: str | None = None,
     advance: Advance = no_advance,
 ) -> T:
-    """Run `work` in a thread on the bytes of `key` and return what it returns.
+    """Run `work` in a thread on bytes `start` to `end` of `key` and return what it returns.
 
     Args:
         if_match: the ETag the object must have all along.
@@ -34,7 +36,7 @@ async def read_through(
     Raises what the store does, inside `work` too. When cancelled, the thread has ended before
     this returns.
     """
-    async with store.get(key, if_match=if_match) as pieces:
+    async with store.get(key, start=start, end=end, if_match=if_match) as pieces:
         source = _Pieces(pieces, asyncio.get_running_loop(), advance)
         running = asyncio.ensure_future(asyncio.to_thread(work, source))
         try:

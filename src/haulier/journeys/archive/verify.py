@@ -19,7 +19,7 @@ from haulier.journeys.archive.bookkeeping import RunningOperation, operation
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.readback import ReadBack, read_back
 from haulier.journeys.archive.references import StoredArchive, load_index, of_upload, resolve
-from haulier.journeys.archive.sealed import is_encrypted, stored_part_sizes, unsealer
+from haulier.journeys.archive.sealed import stored_part_sizes, unsealer
 from haulier.journeys.archive.streaming import read_through
 from haulier.store.base import ObjectInfo
 
@@ -213,14 +213,12 @@ async def _read(
     key: str | None,
 ) -> ReadBack:
     meter = running.measure(info.size_bytes, "reading back")
-    is_sealed = is_encrypted(archive.operation, index)
     work = partial(
         read_back,
         index=index,
         part_sizes=_part_sizes(archive, info, index),
         with_sha256=True,
-        unseal=None if not is_sealed or key is None else unsealer(key),
-        with_members=key is not None or not is_sealed,
+        unseal=unsealer(key, index),
     )
     return await read_through(
         archive.store, archive.key, work, if_match=info.etag, advance=meter.add

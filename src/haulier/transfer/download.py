@@ -1,0 +1,385 @@
+"""Downloads that survive anything: cut connections, kills, files that change meanwhile.
+
+The bytes gather in a `.part` file beside the target, several connections at a time where
+the source takes ranges; what may be put together is decided in `core.ranges`. The target
+appears whole, checked and on the disk, or not at all. Memory: at most about 2 MiB per
+connection, whatever the size of the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from haulier import errors
+from haulier.core.checksums import (
+    RunningChecksum,
+    combine_crc64nvme,
+    crc64nvme,
+    format_checksum,
+    parse_checksum,
+)
+from haulier.core.progress import Meter
+from haulier.core.ranges import Flight, RangedDownload, Resumable, Verdict
+from haulier.net.retry import JITTER_S, MAX_RETRY_AFTER_S
+from haulier.store.local_files import in_thread
+from haulier.transfer.control_file import PartFile, refuse_existing
+from haulier.transfer.range_source import RangeAnswer, RangeSource
+
+CONNECTIONS = 4
+PIECE_BYTES = 16 << 20
+ATTEMPTS = 6
+SAVE_INTERVAL_S = 1.0
+_WAIT_INITIAL_S = 0.2
+_WAIT_MAX_S = 20.0
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadReceipt:
+    """A file that was downloaded.
+
+    `crc64nvme` is of the whole file (`crc64nvme:<hex>`), `checksum` the expected one, if one
+    was given, which it has. `resumed_bytes` were there from an earlier run,
+    `received_bytes` came in this one, and `restarts` times all was begun again.
+    """
+
+    path: Path
+    size_bytes: int
+    crc64nvme: str
+    checksum: str | None
+    etag: str | None
+    last_modified: str | None
+    resumed_bytes: int
+    received_bytes: int
+    restarts: int
+
+
+async def download(
+    source: RangeSource,
+    target: Path,
+    *,
+    connections: int = CONNECTIONS,
+    piece_bytes: int = PIECE_BYTES,
+    expected_checksum: str | None = None,
+    meter: Meter | None = None,
+    pace: Callable[[int], Awaitable[None]] | None = None,
+    overwrite: bool = False,
+    fsync: bool = True,
+    attempts: int = ATTEMPTS,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    jitter: Callable[[], float] = random.random,
+) -> DownloadReceipt:
+    """Fetch `source` into the file `target`, going on from where an earlier run stopped.
+
+    Whatever ends it early, cancellation and SIGKILL included, leaves a state that the next
+    call goes on from; at most the last second's bytes are fetched again.
+
+    Args:
+        source: where the bytes are.
+        target: the file to be; its directory exists.
+        connections: how many requests may run at once.
+        piece_bytes: what one of them asks for; with one connection, all that is missing.
+        expected_checksum: `<algorithm>:<hex>` of the whole file.
+        meter: told size and bytes; ending it is the caller's affair.
+        pace: awaited with the number of bytes received, to slow things down.
+        overwrite: whether an existing target is replaced.
+        fsync: whether to wait for the disk; without it a power cut may cost the file.
+        attempts: failures in a row, without one byte in between, that each connection may
+            have before the download fails.
+        sleep: waits between attempts.
+        jitter: returns 0 to 1, the random share of a second added to each wait.
+
+    Returns:
+        What was downloaded.
+
+    Raises:
+        DuplicateName: the target exists. OperationBusy: another process downloads to it.
+        StorageFull: no room; what was fetched is kept. TargetMissing, AccessDenied: the
+        directory. VerificationFailed: not what was expected; nothing is kept.
+        ObjectChanged: the file changed again and again. Transient: attempts are used up.
+        UsageError: an argument makes no sense. Others: as the source's `open`.
+    """
+    if connections < 1 or piece_bytes < 1 or attempts < 1:
+        raise errors.UsageError("connections, piece_bytes and attempts are at least 1")
+    if expected_checksum is not None:
+        expected_checksum = ":".join(parse_checksum(expected_checksum))
+    if not overwrite:
+        refuse_existing(target)
+    part = PartFile(target, sync=fsync)
+    try:
+        kept = part.load(source.name)
+        if kept is None:
+            part.void()
+        run = _Run(
+            source=source,
+            part=part,
+            state=RangedDownload(
+                piece_bytes=piece_bytes if connections > 1 else None,
+                resume=kept,
+                name=source.label,
+            ),
+            meter=meter,
+            pace=pace,
+            retries=_Retries(attempts=attempts, sleep=sleep, jitter=jitter),
+        )
+        await run.fetch(connections)
+        receipt = await run.check(expected_checksum)
+        await in_thread(lambda _: part.publish(receipt.size_bytes, overwrite=overwrite))
+        return receipt
+    finally:
+        part.close()
+
+
+class _StartOver(Exception):
+    """What is written is void; every connection ends before it is thrown away."""
+
+
+class _Retries:
+    """A budget of failures that each received byte fills up again."""
+
+    def __init__(
+        self,
+        *,
+        attempts: int,
+        sleep: Callable[[float], Awaitable[None]],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._attempts = attempts
+        self._sleep = sleep
+        self._jitter = jitter
+        self._failures = 0
+
+    def refill(self) -> None:
+        self._failures = 0
+
+    async def wait(self, error: errors.Transient, *, connections: int) -> None:
+        """Wait before the next attempt; raises `error` when there is to be none."""
+        self._failures += 1
+        asked_s = error.retry_after_s
+        if self._failures >= self._attempts * connections or (asked_s or 0) > MAX_RETRY_AFTER_S:
+            raise error
+        if asked_s is None:
+            # Connections that fail together have failed once, not several times.
+            doublings = (self._failures - 1) // connections
+            asked_s = min(_WAIT_INITIAL_S * 2**doublings + self._jitter() * JITTER_S, _WAIT_MAX_S)
+        await self._sleep(asked_s)
+
+
+class _Run:
+    """One call of `download` at work."""
+
+    def __init__(
+        self,
+        *,
+        source: RangeSource,
+        part: PartFile,
+        state: RangedDownload,
+        meter: Meter | None,
+        pace: Callable[[int], Awaitable[None]] | None,
+        retries: _Retries,
+    ) -> None:
+        self._source = source
+        self._part = part
+        self._state = state
+        self._meter = meter
+        self._pace = pace
+        self._retries = retries
+        self._resumed = self._counted = state.done_bytes
+        self._received = 0
+        self._crcs: dict[int, tuple[int, int]] = {}  # start of a run -> its end and CRC
+        self._final_url = source.label
+        self._changed = asyncio.Event()
+        self._saved = state.resumable()
+        if meter is not None:
+            meter.credit(self._resumed)
+            meter.set_total(state.size_bytes)
+
+    async def fetch(self, connections: int) -> None:
+        """Return when every byte is in the part file; save the state whatever happens."""
+        try:
+            while not self._state.is_complete:
+                try:
+                    await self._fetch_version(connections)
+                except _StartOver:
+                    self._void()
+        except BaseException:
+            await self._save_last()
+            raise
+
+    async def _fetch_version(self, connections: int) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                saver = group.create_task(self._save_often())
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(connections):
+                        workers.create_task(self._work())
+                saver.cancel()
+        except BaseExceptionGroup as failures:
+            raise _first_error(failures) from None
+
+    async def _work(self) -> None:
+        while not self._state.is_complete:
+            flight = self._state.next_flight()
+            if flight is None:
+                await self._changed.wait()
+                continue
+            clean = False
+            try:
+                clean = await self._fly(flight)
+            except errors.Transient as error:
+                # The flight stays in the air meanwhile: nobody else may try its range at once.
+                await self._retries.wait(error, connections=self._state.in_flight)
+            epoch = self._state.epoch
+            self._state.land(flight, clean=clean)
+            if self._state.epoch != epoch:
+                raise _StartOver
+            self._notify()
+
+    def _notify(self) -> None:
+        """Wake the connections that had nothing to do."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _fly(self, flight: Flight) -> bool:
+        """Ask, and write what is worth it; return whether the answer ended as it should."""
+        async with self._source.open(flight) as answer:
+            verdict = self._state.judge(flight, answer.head)
+            if verdict is Verdict.START_OVER:
+                raise _StartOver
+            if verdict is not Verdict.TAKE:
+                return False
+            size_bytes = self._state.size_bytes
+            if self._meter is not None:
+                self._meter.set_total(size_bytes)
+            if size_bytes is not None and not self._received:
+                self._part.check_space(size_bytes)
+            self._final_url = answer.url
+            self._notify()
+            await self._receive(flight, answer)
+            if flight.end is not None and not flight.is_full:
+                raise errors.ConnectionLost(f"{self._source.label}: the answer ended early")
+            return True
+
+    async def _receive(self, flight: Flight, answer: RangeAnswer) -> None:
+        start, crc = flight.position, 0
+        try:
+            async for piece in answer.body:
+                count = self._state.room(flight, len(piece))
+                data = memoryview(piece)[:count]
+                # Written here and now, so that no write of a voided version comes late.
+                self._part.write(data, flight.position)
+                crc = crc64nvme(data, crc)
+                self._state.wrote(flight, count)
+                self._received += len(piece)
+                self._retries.refill()
+                self._count()
+                if flight.is_full:
+                    return
+                if self._pace is not None:
+                    await self._pace(len(piece))
+        finally:
+            if flight.position > self._crcs.get(start, (start, 0))[0]:
+                self._crcs[start] = (flight.position, crc)
+
+    def _count(self) -> None:
+        done = self._state.done_bytes
+        if self._meter is not None:
+            self._meter.add(done - self._counted)
+        self._counted = done
+
+    def _void(self) -> None:
+        self._part.void()
+        self._crcs.clear()
+        self._saved = None
+        if self._meter is not None:
+            self._meter.credit(-self._resumed)
+            self._meter.add(self._resumed - self._counted)
+            self._meter.set_total(None)
+        self._resumed = self._counted = 0
+
+    async def _save_often(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL_S)
+            await self._save(self._part.save)
+
+    async def _save_last(self) -> None:
+        # Failing here must not hide what went wrong before; it costs bytes, not the file.
+        with contextlib.suppress(errors.HaulierError):
+            await self._save(self._part.save_last)
+
+    async def _save(self, save: Callable[[str, str, Resumable], None]) -> None:
+        kept = self._state.resumable()
+        if kept is None or kept == self._saved:
+            return
+        await in_thread(lambda _: save(self._source.name, self._final_url, kept))
+        self._saved = kept
+
+    async def check(self, expected: str | None) -> DownloadReceipt:
+        """Return the receipt of what is in the part file; raises VerificationFailed."""
+        version = self._state.version
+        assert version is not None
+        assert version.size_bytes is not None
+        size_bytes = version.size_bytes
+        crc = self._combined_crc(size_bytes)
+        if crc is None:
+            crc = await self._digest("crc64nvme", size_bytes)
+        if expected is not None:
+            algorithm = expected.partition(":")[0]
+            found = crc
+            if algorithm != "crc64nvme":
+                found = await self._digest(algorithm, size_bytes)
+            if found != expected:
+                self._part.discard()
+                raise errors.VerificationFailed(
+                    f"{self._source.label} is {found}, not {expected}",
+                    hint="It was not kept. Check where the expected checksum comes from.",
+                )
+        return DownloadReceipt(
+            path=self._part.target,
+            size_bytes=size_bytes,
+            crc64nvme=crc,
+            checksum=expected,
+            etag=version.etag,
+            last_modified=version.last_modified,
+            resumed_bytes=self._resumed,
+            received_bytes=self._received,
+            restarts=self._state.epoch,
+        )
+
+    def _combined_crc(self, size_bytes: int) -> str | None:
+        """Return the CRC of the whole when the runs received lie end to end."""
+        position = crc = 0
+        while position < size_bytes:
+            if position not in self._crcs:
+                return None
+            end, run_crc = self._crcs[position]
+            crc = combine_crc64nvme(crc, run_crc, end - position)
+            position = end
+        return format_checksum("crc64nvme", crc)
+
+    async def _digest(self, algorithm: str, size_bytes: int) -> str:
+        descriptor = self._part.descriptor
+
+        def work(stop: threading.Event) -> str:
+            checksum = RunningChecksum(algorithm)
+            for offset in range(0, size_bytes, _READ_BYTES):
+                if stop.is_set():
+                    break
+                count = min(_READ_BYTES, size_bytes - offset)
+                checksum.update(os.pread(descriptor, count, offset))
+            return str(checksum)
+
+        return await in_thread(work)
+
+
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    for error in group.exceptions:
+        return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
+    return group

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haulier.catalog.journal import PartRow
+from haulier.core.checksums import crc64nvme
+from haulier.store.base import PartReceipt
+from haulier.transfer.part_upload import combine, is_the_same, survey
+
+MIB = 1 << 20
+
+
+def row(number, *, tar=MIB, size=1000, md5=None, etag=None):
+    return PartRow(
+        operation_id="op", number=number, tar_start=(number - 1) * tar, tar_end=number * tar,
+        offset=(number - 1) * size, size_bytes=size, md5=md5 or f"{number:032x}",
+        crc64nvme=f"{number:016x}", etag=etag,
+    )  # fmt: skip
+
+
+def receipt(number, *, size=1000, etag=None, crc=None):
+    return PartReceipt(number=number, size_bytes=size, etag=etag or f"{number:032x}", crc64nvme=crc)
+
+
+@pytest.mark.parametrize(
+    ("listed", "same"),
+    [
+        (receipt(1), True),
+        (receipt(1, size=999), False),
+        (receipt(1, etag="f" * 32), False),
+        (receipt(1, etag="f" * 32, crc=f"{1:016x}"), True),
+        (receipt(1, crc="f" * 16), False),
+    ],
+)
+def test_a_part_is_believed_only_by_size_and_digest(listed, same):
+    assert is_the_same(row(1), listed) is same
+
+
+def test_a_row_without_md5_needs_a_crc():
+    bare = row(1, md5=" ")
+    assert not is_the_same(PartRow(**{**_values(bare), "md5": ""}), receipt(1, etag=""))
+
+
+def _values(part):
+    return {name: getattr(part, name) for name in part.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("stored", "contiguous", "keep", "missing", "following"),
+    [
+        ({1, 2, 3}, False, [1, 2, 3], [], 4),
+        ({1, 3}, False, [1, 3], [2], 4),
+        (set(), False, [], [1, 2, 3], 4),
+        ({1, 3}, True, [1], [], 2),
+        ({2, 3}, True, [], [], 1),
+        ({1, 2}, True, [1, 2], [], 3),
+    ],
+)
+def test_what_is_still_to_be_sent(stored, contiguous, keep, missing, following):
+    found = survey(
+        [row(1), row(2), row(3)],
+        [receipt(number) for number in stored],
+        contiguous=contiguous,
+        keep_until=10 * MIB,
+    )
+    assert [r.number for r in found.stored] == keep
+    assert [r.number for r in found.missing] == missing
+    assert (found.next_number, found.next_start) == (following, (following - 1) * MIB)
+
+
+def test_parts_behind_a_change_are_sent_again():
+    found = survey(
+        [row(1), row(2), row(3)], [receipt(n) for n in (1, 2, 3)],
+        contiguous=False, keep_until=2 * MIB - 1,
+    )  # fmt: skip
+    assert [r.number for r in found.stored] == [1]
+    assert (found.next_number, found.next_start) == (2, MIB)
+
+
+@given(st.integers(0, 30), st.sets(st.integers(1, 30)), st.booleans(), st.integers(0, 31 * MIB))
+def test_stored_missing_and_following_cover_the_stream_once(count, have, contiguous, keep_until):
+    rows = [row(number) for number in range(1, count + 1)]
+    listed = [receipt(number) for number in have]
+    found = survey(rows, listed, contiguous=contiguous, keep_until=keep_until)
+    numbers = sorted(r.number for r in (*found.stored, *found.missing))
+    assert numbers == list(range(1, found.next_number))
+    assert found.next_start == (found.next_number - 1) * MIB
+    assert {r.number for r in found.stored} <= have
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), min_size=1, max_size=8))
+def test_the_whole_follows_from_the_parts(parts):
+    rows = [
+        PartRow(
+            operation_id="op", number=number, tar_start=0, tar_end=0, offset=0,
+            size_bytes=len(data), md5=hashlib.md5(data).hexdigest(),
+            crc64nvme=f"{crc64nvme(data):016x}",
+        )
+        for number, data in enumerate(parts, 1)
+    ]  # fmt: skip
+    whole = combine(rows)
+    joined = b"".join(parts)
+    assert whole.crc64nvme == f"{crc64nvme(joined):016x}"
+    assert whole.size_bytes == len(joined)
+    md5s = b"".join(hashlib.md5(data).digest() for data in parts)
+    assert whole.etag_of_md5s == f"{hashlib.md5(md5s).hexdigest()}-{len(parts)}"
