@@ -12,6 +12,7 @@ into records.
 
 import argparse
 import asyncio
+import math
 import random
 import shutil
 import statistics
@@ -237,7 +238,7 @@ async def time_filters(catalog, kind, filters, runs):
             start = time.perf_counter()
             await ask(wanted)
             times.append((time.perf_counter() - start) * 1000)
-        p50, p99 = statistics.median(times), sorted(times)[max(0, int(runs * 0.99) - 1)]
+        p50, p99 = statistics.median(times), sorted(times)[math.ceil(runs * 0.99) - 1]
         over += p99 > GOAL_MS
         mark = "  over the goal" if p99 > GOAL_MS else ""
         print(f"  {kind:8} {name:36} {len(page.items):5} {p50:9.1f} {p99:9.1f}{mark}", flush=True)
@@ -315,6 +316,7 @@ def main():
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from postgres import start_postgres, stop_postgres
 
+    print("the server started here does not sync: its commits per second are not durable ones")
     directory = Path(tempfile.mkdtemp(prefix="haulier-bench-"))
     try:
         url, process = start_postgres(directory)

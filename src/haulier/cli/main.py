@@ -6,18 +6,21 @@ The modules of the commands declare options and import what does the work only w
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from haulier._version import __version__
 from haulier.cli import maintenance, objects, records, uploading
+from haulier.cli.options import SIZES
 
 app = typer.Typer(
     name="haulier",
     help="Moves media files into object storage and never loses one.",
-    epilog="Sizes: K M G T, also KB KiB MB MiB …, are powers of 1024.",
+    epilog=SIZES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,17 +46,40 @@ def options(
     """Options of the program itself."""
 
 
-def main() -> None:
-    """Run the command line of this process and exit with its code."""
-    try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()  # here, a pipe that nobody reads is still ours to be quiet about
-    except Exception as error:
-        from haulier.cli.output import leave
+def main() -> NoReturn:
+    """Run the command line of this process and exit with its code.
 
-        leave(error)
+    0: all done, 1: some failed, 2: wrong usage or configuration, 130: interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        from haulier.cli.running import exit_code_of
+
+        code = exit_code_of(error)
+    sys.exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """Flush stdout while errors can still be handled; return the exit code after it."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # Keep Python from trying again, and complaining, at its very end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: stdout can't be written: {error.strerror}", file=sys.stderr)
+        return code or 1
+    return code
 
 
 if __name__ == "__main__":

@@ -2,87 +2,117 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from haulier.cli.objects import _with_context
-from haulier.cli.uploading import DataOption, JsonOption
+from haulier.cli.options import SIZES, DataOption, JsonOption, ToOption
+
+if TYPE_CHECKING:
+    from haulier.core.records import OperationRecord
+    from haulier.journeys.archive.context import ArchiveContext
+    from haulier.journeys.archive.gc import Garbage
 
 database = typer.Typer(help="The catalog's database.", no_args_is_help=True)
 s3 = typer.Typer(help="The bucket.", no_args_is_help=True)
 
 
 def gc(
-    older_than: Annotated[str, typer.Option(help="Only what is older.")] = "24h",
-    yes: Annotated[bool, typer.Option("--yes", help="End uploads of unknown origin too.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Only list.")] = False,
+    older_than: Annotated[
+        str, typer.Option(metavar="TIME", help="Only what is older: 24h, 7d.")
+    ] = "24h",
+    yes: Annotated[bool, typer.Option("--yes", help="End what is of unknown origin too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list.")] = False,
+    to: ToOption = None,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Find and end orphaned multipart uploads and stale temporary files.
+    """Find and end what interrupted runs left behind.
+
+    That is: multipart uploads nobody will finish, stale temporary files, and indexes whose
+    archive is gone. What an upload can still go on with is never touched.
 
     Example: haulier gc --dry-run
     """
-    from haulier.cli.output import finish, print_json, printable, say
+    from haulier.cli.output import failures_as_json, finish, print_json, report_failures, say
+    from haulier.cli.session import Session
     from haulier.core.units import parse_duration
+    from haulier.journeys.archive.gc import collect, find_garbage
 
     age = parse_duration(older_than)
+    session = Session(data=data, to=to, silent=True)
+    archive = session.settings.archive
+    directories = [str(archive.completed), str(archive.local_dir)]
 
-    async def work(ctx: Any) -> tuple[list[Any], list[Any]]:
-        from haulier.journeys.archive.gc import collect, find_garbage
+    async def work(ctx: ArchiveContext) -> tuple[list[Garbage], list[OperationRecord]]:
+        found = await find_garbage(ctx, older_than=age, directories=directories)
+        chosen = [item for item in found if item.known or yes]
+        if dry_run:
+            return found, [_planned(item) for item in chosen]
+        return [item for item in found if item not in chosen], await collect(ctx, chosen)
 
-        found = await find_garbage(ctx, older_than=age)
-        chosen = [] if dry_run else [item for item in found if item.known or yes]
-        return found, list(await collect(ctx, chosen)) if chosen else []
-
-    found, done = _with_context(work, data=data, silent=True)
+    with failures_as_json(as_json, "gc", [to or "all"]):
+        left, done = session.run(work)
     if as_json:
         print_json(done)
-        finish(done)
-        return
-    ended = {record.target_path for record in done}
-    for item in found:
-        where = item.key or item.path
-        state = "ended" if where in ended or done else "found"
-        print(f"{state}  {item.kind}  {printable(where)}")
-    left = [item for item in found if not item.known and not yes]
-    if left:
-        say(f"{len(left)} of unknown origin were left; add --yes to end them too")
-    if not found:
-        say("nothing to clean up")
+    else:
+        from haulier.cli.render import table
+
+        rows: list[tuple[object, ...]] = [
+            (r.status, r.metadata["kind"], r.target_path) for r in done
+        ]
+        rows += [("left", item.kind, item.key) for item in left if not (item.known or yes)]
+        table(("status", "kind", "what"), rows)
+    unknown = sum(not item.known for item in left)
+    if unknown and not yes:
+        say(f"{unknown} of unknown origin were left; they end with --yes")
+    if not left and not done:
+        say("there is nothing to clean up")
+    report_failures(done)
     finish(done)
 
 
-def doctor(as_json: JsonOption = False, data: DataOption = None) -> None:
-    """Say what is configured, reachable and missing, with the fix.
+def _planned(item: Garbage) -> OperationRecord:
+    from haulier.core.records import OperationRecord
+
+    return OperationRecord(
+        operation_type="gc",
+        target_path=item.key,
+        target_name=item.key.rsplit("/", 1)[-1],
+        metadata={"kind": item.kind, "dry_run": True},
+    )
+
+
+def doctor(to: ToOption = None, as_json: JsonOption = False, data: DataOption = None) -> None:
+    """Say what is configured, reachable and missing.
+
+    What is not as it should be comes with the way to mend it.
 
     Example: haulier doctor
     """
-    import dataclasses
+    from dataclasses import asdict
 
-    from haulier.cli.output import print_json, run
+    from haulier.cli.output import print_json
     from haulier.cli.render import table
+    from haulier.cli.running import run
+    from haulier.journeys.archive.doctor import examine
+    from haulier.settings import Settings
 
-    async def work() -> list[Any]:
-        from haulier.journeys.archive.doctor import examine
-        from haulier.settings import Settings
-
-        return list(await examine(Settings.load(data=data)))
-
-    findings = run(work)
+    settings = Settings.load(data=data)
+    findings = run(lambda: examine(settings, to=to))
     if as_json:
-        print_json([dataclasses.asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
-        table(
-            ("state", "what", "detail", "fix"),
-            [(f.state, f.name, f.detail, f.fix or "") for f in findings],
-        )
+        rows = []
+        for finding in findings:
+            told = finding.detail if finding.fix is None else f"{finding.detail}. {finding.fix}"
+            rows.append((finding.state, finding.name, told))
+        table(("state", "what", "found"), rows)
     if any(finding.state == "problem" for finding in findings):
         raise SystemExit(1)
 
 
-@database.command()
+@database.command(epilog=SIZES)
 def upgrade(data: DataOption = None) -> None:
     """Bring the catalog to the schema of this version.
 
@@ -92,71 +122,84 @@ def upgrade(data: DataOption = None) -> None:
     from haulier.cli.output import say
     from haulier.settings import Settings
 
-    upgrade_schema(Settings.load(data=data).catalog_url)
-    say("the catalog is up to date")
+    revision = upgrade_schema(Settings.load(data=data).catalog_url)
+    say(f"the catalog has schema {revision}, which is the one this version needs")
 
 
-@s3.command()
+@s3.command(epilog=SIZES)
 def setup(
     archive_after: Annotated[
-        str | None, typer.Option(help="Move objects to a cold class after, e.g., 90d.")
+        str | None,
+        typer.Option(metavar="TIME", help="Move objects to a cold class when so old: 90d."),
     ] = None,
     cors: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Let this web origin in.")
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Let pages of this web origin read objects."),
     ] = None,
-    storage_class: Annotated[str, typer.Option(help="The cold class.")] = "GLACIER",
+    storage_class: Annotated[str, typer.Option(metavar="NAME", help="The cold class.")] = "GLACIER",
+    to: ToOption = None,
     data: DataOption = None,
 ) -> None:
-    """Make the bucket, end forgotten uploads by rule, archive old objects, allow origins.
+    """Make the bucket and give it haulier's rules.
+
+    Uploads left open for a week are ended by the store itself; old objects move to a colder
+    class; web pages of the origins named may read objects.
 
     Example: haulier s3 setup --archive-after 90d
     """
     from haulier.cli.output import say
+    from haulier.cli.session import Session
     from haulier.core.units import parse_duration
+    from haulier.journeys.archive.cold import setup_bucket
 
-    async def work(ctx: Any) -> Any:
-        from haulier.journeys.archive.cold import setup_bucket
-
-        after = parse_duration(archive_after) if archive_after else None
-        return await setup_bucket(
+    after = None if archive_after is None else parse_duration(archive_after)
+    session = Session(data=data, to=to, silent=True)
+    done = session.run(
+        lambda ctx: setup_bucket(
             ctx, archive_after=after, cors=cors or (), storage_class=storage_class
         )
-
-    _with_context(work, data=data, silent=True)
-    say("the bucket is set up")
+    )
+    made = "was made and" if done.metadata.get("created") else "was there and"
+    say(f"the bucket {done.target_name} {made} has its rules")
 
 
 def archive_old(
-    older_than: Annotated[str, typer.Option(help="Uploads older than, e.g., 90d.")],
-    storage_class: Annotated[str, typer.Option(help="The class to copy to.")] = "GLACIER",
+    older_than: Annotated[str, typer.Option(metavar="TIME", help="Uploads older than: 90d.")],
+    storage_class: Annotated[
+        str, typer.Option(metavar="NAME", help="The class to move to.")
+    ] = "GLACIER",
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Copy old uploads to a colder storage class.
+    """Move old uploads to a colder storage class.
 
     Example: haulier archive-old --older-than 90d
     """
-    from haulier.cli.output import finish, print_json, printable
+    from haulier.cli.output import failures_as_json, finish, print_json, report_failures, say
+    from haulier.cli.session import Session
     from haulier.core.units import parse_duration
+    from haulier.journeys.archive.cold import archive_old as move_old
 
-    async def work(ctx: Any) -> list[Any]:
-        from haulier.journeys.archive.cold import archive_old as copy_old
-
-        return list(await copy_old(ctx, parse_duration(older_than), storage_class))
-
-    done = _with_context(work, data=data, silent=as_json)
+    age = parse_duration(older_than)
+    session = Session(data=data, silent=as_json)
+    with failures_as_json(as_json, "archive", ["all"]):
+        done = session.run(lambda ctx: move_old(ctx, age, storage_class))
     if as_json:
         print_json(done)
     else:
-        for record in done:
-            print(f"{record.status}  {printable(record.target_name)}")
+        from haulier.cli.render import table
+
+        table(("status", "name"), [(r.status, r.target_name) for r in done])
+    if not done:
+        say("there is nothing so old in another class")
+    report_failures(done)
     finish(done)
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
-    app.command()(gc)
-    app.command()(doctor)
-    app.command("archive-old")(archive_old)
+    app.command(epilog=SIZES)(gc)
+    app.command(epilog=SIZES)(doctor)
+    app.command("archive-old", epilog=SIZES)(archive_old)
     app.add_typer(database, name="db")
     app.add_typer(s3, name="s3")

@@ -1,33 +1,30 @@
-"""What commands print and how they end: results on stdout, everything else on stderr."""
+"""What commands print: results on stdout, everything for people on stderr."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from haulier.core.records import JsonRecord, OperationRecord, OperationStatus
-from haulier.errors import HaulierError, Interrupted, UsageError
+from haulier.core.records import JsonRecord, OperationRecord, OperationStatus, UploadRecord
+from haulier.errors import HaulierError, UsageError
 
-T = TypeVar("T")
-DEBUG = "HAULIER_DEBUG"
+_NOT_DONE = frozenset({OperationStatus.FAILED, OperationStatus.PARTIAL, OperationStatus.CANCELLED})
 
 
 def printable(text: object) -> str:
     """Return `text` with control characters and undecodable bytes written as escapes, so that a
     file's name can't steer the terminal."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in _whole(text)
-    )
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(text))
 
 
-def _whole(text: object) -> str:
-    return os.fsencode(str(text)).decode(errors="backslashreplace")
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte of a name that is not UTF-8
+        return f"\\x{ord(character) & 0xFF:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def say(message: str) -> None:
@@ -35,10 +32,14 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def is_terminal(stream: Any) -> bool:
+    """Tell whether lines on `stream` can be drawn over."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def print_json(value: object) -> None:
     """Write `value` as the one JSON document of stdout; ASCII, so that any name survives."""
-    json.dump(_plain(value), sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    print(json.dumps(_plain(value), indent=2))
 
 
 def _plain(value: Any) -> Any:
@@ -49,74 +50,53 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def finish(records: Sequence[OperationRecord]) -> None:
-    """End the command by how `records` ended: 0 all done, 1 some failed."""
-    failed = {OperationStatus.FAILED, OperationStatus.PARTIAL, OperationStatus.CANCELLED}
-    if any(record.status in failed for record in records):
-        raise SystemExit(1)
+@contextmanager
+def failures_as_json(
+    as_json: bool, operation_type: str, targets: Sequence[str], *, one: bool = False
+) -> Iterator[None]:
+    """With `as_json`, turn a failure of the block as a whole into a failed record per target.
 
-
-def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run `work` to its end and return its result.
-
-    The first SIGINT or SIGTERM cancels it and waits until it has put its things in order; the
-    second ends the process at once. Errors become a message and an exit code.
+    They are printed as an array, or with `one` as an object, and the command ends with 1. Wrong
+    usage and configuration are not failures: they leave the block, and stdout stays empty.
     """
     try:
-        with asyncio.Runner() as runner:
-            return runner.run(_with_signals(work))
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        raise Interrupted("interrupted") from None
+        yield
+    except HaulierError as error:
+        if not as_json or error.exit_code != 1:
+            raise
+        records = [_failure(operation_type, target, error) for target in targets]
+        print_json(records[0] if one else records)
+        report_failures(records[:1])
+        raise SystemExit(1) from None
 
 
-async def _with_signals(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work())
-    asked = False
-
-    def stop() -> None:
-        nonlocal asked
-        if asked:
-            os._exit(Interrupted.exit_code)
-        asked = True
-        say("stopping; once more ends it at once")
-        task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        return await task
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-def leave(error: BaseException) -> NoReturn:
-    """Say what went wrong and what to do about it, and end with the error's exit code."""
-    if isinstance(error, BrokenPipeError):
-        # Nobody reads any more; keep Python from saying so when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1)
-    if os.environ.get(DEBUG):
-        traceback.print_exception(error)
-    if isinstance(error, HaulierError):
-        say(f"error: {printable(error.message)}")
-        if error.hint:
-            say(f"  {printable(error.hint)}")
-        raise SystemExit(error.exit_code)
-    say(f"error: {type(error).__name__}: {printable(error)}")
-    say(f"  This is a bug in haulier. Set {DEBUG}=1 to see where, and please report it.")
-    raise SystemExit(1)
+def _failure(operation_type: str, target: str, error: HaulierError) -> OperationRecord:
+    kind = UploadRecord if operation_type == "upload" else OperationRecord
+    return kind(
+        operation_type=operation_type,
+        target_path=target,
+        target_name=target,
+        status=OperationStatus.FAILED,
+        error_message=error.message,
+        metadata={"error": {"code": error.code, "hint": error.hint}},
+    )
 
 
 def report_failures(records: Iterable[OperationRecord]) -> None:
     """Tell on stderr which records failed, why, and what to do."""
     for record in records:
-        if record.status in {OperationStatus.FAILED, OperationStatus.PARTIAL}:
-            say(f"failed: {printable(record.target_name)}: {printable(record.error_message)}")
-            hint = (record.metadata.get("error") or {}).get("hint")
-            if hint:
-                say(f"  {printable(hint).replace('retry ID', 'retry ' + record.operation_id)}")
+        if record.status not in _NOT_DONE:
+            continue
+        say(f"{record.status}: {printable(record.target_name)}: {printable(record.error_message)}")
+        hint = (record.metadata.get("error") or {}).get("hint")
+        if hint:
+            say(f"  {printable(hint).replace('retry ID', 'retry ' + record.operation_id)}")
+
+
+def finish(records: Iterable[OperationRecord]) -> None:
+    """End the command by how `records` ended: 0 all done, 1 some failed."""
+    if any(record.status in _NOT_DONE for record in records):
+        raise SystemExit(1)
 
 
 def require(condition: bool, message: str, hint: str) -> None:

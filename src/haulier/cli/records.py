@@ -2,75 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from haulier.cli.uploading import DataOption, JsonOption
+from haulier.cli.options import SIZES, DataOption, JsonOption
 
-StatusOption = Annotated[str | None, typer.Option(help="Only with this status.")]
-SinceOption = Annotated[str | None, typer.Option(help="From then on: 2026-01-31, 3d.")]
-UntilOption = Annotated[str | None, typer.Option(help="Up to then: 2026-01-31, 3d.")]
-NameOption = Annotated[str | None, typer.Option(help="A name, or a pattern with * and ?.")]
-LocationOption = Annotated[
-    str | None, typer.Option(help="local, completed, s3, file: where it is.")
+if TYPE_CHECKING:
+    from datetime import datetime
+    from enum import StrEnum
+
+    from haulier.catalog.catalog import Catalog
+    from haulier.core.records import OperationRecord
+
+T = TypeVar("T")
+
+SinceOption = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="From then on: 2026-01-31, 2026-01-31T10:00, 3d.")
 ]
-TagOption = Annotated[str | None, typer.Option(help="KEY or KEY=VALUE.")]
+UntilOption = Annotated[str | None, typer.Option(metavar="WHEN", help="Before then.")]
+NameOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A name, or a pattern with * and ?.")
+]
+LocationOption = Annotated[
+    str | None, typer.Option(metavar="PLACE", help="local, completed, s3 or file.")
+]
+TagOption = Annotated[str | None, typer.Option(metavar="KEY[=VALUE]", help="Has this tag.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
-CursorOption = Annotated[str | None, typer.Option(help="Go on behind an earlier page.")]
+CursorOption = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Go on behind an earlier page.")
+]
 
 
 def history(
-    status: StatusOption = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATUS", help="pending, running, success, failed, partial or cancelled."
+        ),
+    ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
     name: NameOption = None,
+    file: Annotated[
+        str | None, typer.Option(metavar="PATH", help="What was done to this file.")
+    ] = None,
     location: LocationOption = None,
     operation_type: Annotated[
-        str | None, typer.Option("--type", help="upload, download, verify, delete, …")
+        str | None,
+        typer.Option("--type", metavar="TYPE", help="upload, download, verify, delete, …"),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Who did it.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="Who did it.")] = None,
     tag: TagOption = None,
     limit: LimitOption = 50,
     cursor: CursorOption = None,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """What was done, newest first.
+    """Tell what was done, newest first.
 
     Example: haulier history --status failed --since 7d
     """
     from haulier.catalog.filters import OperationFilter
-    from haulier.cli.output import print_json, say
+    from haulier.cli.output import print_json
     from haulier.core.records import OperationStatus
 
-    wanted = {
-        "status": _choice(OperationStatus, status), "since": _when(since), "until": _when(until),
-        "name": name, "location": location, "operation_type": operation_type, "user": user,
-        "tag": _tag(tag), "limit": limit, "cursor": cursor,
-    }  # fmt: skip
-    page = _read(data, lambda catalog: catalog.list_operations(OperationFilter(**wanted)))
+    wanted = OperationFilter(
+        status=_choice(OperationStatus, status),
+        since=_when(since),
+        until=_when(until),
+        name=name,
+        file=file,
+        location=location,
+        operation_type=operation_type,
+        user=user,
+        tag=_tag(tag),
+        limit=limit,
+        cursor=cursor,
+    )
+    page = _read(data, lambda catalog: catalog.list_operations(wanted))
     if as_json:
         print_json(page.items)
-        return
-    from haulier.cli.render import table
+    else:
+        from haulier.cli.render import table
 
-    table(
-        ("id", "started", "type", "status", "name", "size", "result"),
-        [_operation_row(record) for record in page.items],
-    )
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
+        columns = ("id", "started", "type", "status", "name", "size", "result")
+        table(columns, map(_operation_row, page.items))
+    _say_more(page.next_cursor)
 
 
-def _operation_row(record: Any) -> tuple[object, ...]:
-    from haulier.core.records import format_time
+def _operation_row(record: OperationRecord) -> tuple[object, ...]:
+    from haulier.cli.render import identifier
+    from haulier.core.records import UploadRecord, format_time
     from haulier.core.units import format_size
 
-    size = getattr(record, "original_size", None)
+    size = record.original_size if isinstance(record, UploadRecord) else None
     return (
-        record.operation_id,
+        identifier(record.operation_id),
         format_time(record.started_at.replace(microsecond=0)),
         record.operation_type,
         record.status,
@@ -80,117 +110,122 @@ def _operation_row(record: Any) -> tuple[object, ...]:
     )
 
 
+def _say_more(cursor: str | None) -> None:
+    from haulier.cli.output import say
+
+    if cursor is not None:
+        say(f"there is more: --cursor {cursor}")
+
+
 def show(
-    reference: Annotated[str, typer.Argument(metavar="ID")],
+    reference: Annotated[
+        str, typer.Argument(metavar="ID", help="Or its beginning, from 6 characters on.")
+    ],
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Everything about one operation.
+    """Show everything about one operation.
 
     Example: haulier show 3f2a91c0
     """
-    from haulier.cli.output import print_json
-    from haulier.cli.render import table
+    from haulier.cli.output import failures_as_json, print_json
 
-    record = _read(data, lambda catalog: catalog.get_operation(reference))
+    with failures_as_json(as_json, "show", [reference], one=True):
+        record = _read(data, lambda catalog: catalog.get_operation(reference))
     if as_json:
         print_json(record)
         return
+    from haulier.cli.render import table
+
     rows: list[tuple[str, object]] = []
     for name, value in record.to_json().items():
-        if isinstance(value, dict):
-            rows.extend((f"{name}.{key}", inner) for key, inner in value.items() if inner)
-        elif value not in (None, "", []):
+        nested = value.items() if isinstance(value, dict) else ()
+        rows += [(f"{name}.{key}", inner) for key, inner in nested if inner not in (None, {}, [])]
+        if value not in (None, "", [], {}) and not nested:
             rows.append((name, value))
     table(("field", "value"), rows)
 
 
 def files(
-    status: StatusOption = None,
+    status: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS", help="pending, uploading, completed, failed or deleted."),
+    ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
     name: NameOption = None,
-    path: Annotated[str | None, typer.Option(help="Exactly this path.")] = None,
+    path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="This path and what lies below it.")
+    ] = None,
     location: LocationOption = None,
     tag: TagOption = None,
-    checksum: Annotated[str | None, typer.Option(help="sha256:…, crc64nvme:…")] = None,
+    checksum: Annotated[
+        str | None, typer.Option(metavar="ALG:HEX", help="sha256:…, crc64nvme:…")
+    ] = None,
     limit: LimitOption = 50,
     cursor: CursorOption = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write the whole registry to this file as JSON.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all that match to this file, as JSON."),
     ] = None,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """The registry of files: every place haulier knows of.
+    """List the registry: every file at every place.
 
     Example: haulier files --location completed --name '*.mp4'
     """
     from haulier.catalog.filters import FileFilter
-    from haulier.cli.output import print_json, say
+    from haulier.cli.output import print_json, printable, say
     from haulier.core.records import FileStatus
 
-    wanted = {
-        "status": _choice(FileStatus, status), "since": _when(since), "until": _when(until),
-        "name": name, "path": path, "location": location, "tag": _tag(tag),
-        "checksum": checksum, "limit": limit, "cursor": cursor,
-    }  # fmt: skip
+    wanted = FileFilter(
+        status=_choice(FileStatus, status),
+        since=_when(since),
+        until=_when(until),
+        name=name,
+        path=path,
+        location=location,
+        tag=_tag(tag),
+        checksum=checksum,
+        limit=limit,
+        cursor=cursor,
+    )
     if export is not None:
-        count = _read(data, lambda catalog: _export(catalog, wanted, export))
-        say(f"{count} file records written to {export}")
+        from haulier.cli.export import export_files
+
+        count = _read(data, lambda catalog: export_files(catalog, wanted, export))
+        say(f"{count} file records written to {printable(export)}")
         return
-    page = _read(data, lambda catalog: catalog.list_files(FileFilter(**wanted)))
+    page = _read(data, lambda catalog: catalog.list_files(wanted))
     if as_json:
         print_json(page.items)
-        return
-    from haulier.cli.render import table
-    from haulier.core.units import format_size
+    else:
+        from haulier.cli.render import table
+        from haulier.core.units import format_size
 
-    table(
-        ("location", "status", "size", "name", "path"),
-        [(r.location, r.status, format_size(r.size), r.name, r.path) for r in page.items],
-    )
-    if page.next_cursor:
-        say(f"more: --cursor {page.next_cursor}")
-
-
-async def _export(catalog: Any, wanted: dict[str, Any], path: Path) -> int:
-    import json
-
-    from haulier.catalog.filters import FileFilter
-
-    temporary = path.with_name(f".haulier-partial-{path.name}")
-    count, cursor = 0, None
-    with temporary.open("w", encoding="ascii") as file:
-        file.write("[")
-        while True:
-            page = await catalog.list_files(
-                FileFilter(**{**wanted, "limit": 1000, "cursor": cursor})
-            )
-            for record in page.items:
-                file.write(("," if count else "") + "\n" + json.dumps(record.to_json()))
-                count += 1
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        file.write("\n]\n")
-    temporary.replace(path)
-    return count
+        table(
+            ("location", "status", "size", "name", "path"),
+            [(r.location, r.status, format_size(r.size), r.name, r.path) for r in page.items],
+        )
+    _say_more(page.next_cursor)
 
 
-def _read(data: Path | None, work: Any) -> Any:
+def _read(data: Path | None, work: Callable[[Catalog], Coroutine[Any, Any, T]]) -> T:
     from haulier.catalog.catalog import Catalog
-    from haulier.cli.output import run
+    from haulier.cli.running import run
     from haulier.settings import Settings
 
-    async def ask() -> Any:
-        async with await Catalog.open(Settings.load(data=data).catalog_url) as catalog:
+    url = Settings.load(data=data).catalog_url
+
+    async def ask() -> T:
+        async with await Catalog.open(url) as catalog:
             return await work(catalog)
 
     return run(ask)
 
 
-def _choice(kind: Any, text: str | None) -> Any:
+def _choice(kind: type[StrEnum], text: str | None) -> Any:
     from haulier.cli.output import require
 
     if text is None:
@@ -200,7 +235,7 @@ def _choice(kind: Any, text: str | None) -> Any:
     return kind(text)
 
 
-def _when(text: str | None) -> Any:
+def _when(text: str | None) -> datetime | None:
     from haulier.core.units import parse_when
 
     return None if text is None else parse_when(text)
@@ -216,4 +251,4 @@ def _tag(text: str | None) -> tuple[str, str | None] | None:
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     for command in (history, show, files):
-        app.command()(command)
+        app.command(epilog=SIZES)(command)

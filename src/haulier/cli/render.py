@@ -10,15 +10,21 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from haulier.cli.output import printable, say
-from haulier.core.progress import Progress, ProgressBoard, ProgressState
+from haulier.cli.output import is_terminal, printable, say
+from haulier.core.progress import TOTAL_ID, Progress, ProgressBoard
 from haulier.core.progress_text import format_progress
+from haulier.core.units import format_duration, format_size
 from haulier.transfer.ticker import Ticker
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 _PLAIN_INTERVAL_S = 2.0
-_LIVE_INTERVAL_S = 0.1
+_TICK_S = 0.1
+_NAME_WIDTH = 24
+_SHORT_ID = 8
 
 
 @asynccontextmanager
@@ -26,56 +32,63 @@ async def progress(board: ProgressBoard, *, silent: bool) -> AsyncIterator[None]
     """Show what `board` counts while the block runs, unless `silent`."""
     if silent:
         yield
-        return
-    if not sys.stderr.isatty():
-        async with Ticker(board, [_PlainLines()], interval_s=_LIVE_INTERVAL_S):
-            yield
-        return
-    with _LiveLines(board) as live:
-        async with Ticker(board, [live.show], interval_s=_LIVE_INTERVAL_S):
+    elif is_terminal(sys.stderr):
+        with _LiveLines(board) as live:
+            async with Ticker(board, [live.show], interval_s=_TICK_S):
+                yield
+    else:
+        async with Ticker(board, [PlainLines()], interval_s=_TICK_S):
             yield
 
 
-class _PlainLines:
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+class PlainLines:
+    """Says what happens in lines of text: each stage once, then every two seconds."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, say: Callable[[str], None] = say
+    ) -> None:
         self._clock = clock
+        self._say = say
         self._said: dict[str, tuple[str, float]] = {}
 
     def __call__(self, snapshot: Progress) -> None:
         stage, at = self._said.get(snapshot.id, ("", 0.0))
         now = self._clock()
-        ended = snapshot.state in {ProgressState.FINISHED, ProgressState.FAILED}
-        if not ended and snapshot.stage == stage and now - at < _PLAIN_INTERVAL_S:
+        if not snapshot.is_final and snapshot.stage == stage and now - at < _PLAIN_INTERVAL_S:
             return
         self._said[snapshot.id] = (snapshot.stage, now)
-        say(printable(format_progress(snapshot)))
+        self._say(printable(format_progress(snapshot)))
 
 
 class _LiveLines:
+    """A line for each thing under way, redrawn in place, and one for all of several."""
+
     def __init__(self, board: ProgressBoard) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bars
+        from rich.table import Column
 
         self._board = board
         self._bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            TextColumn("{task.fields[stage]}", style="dim"),
-            BarColumn(bar_width=24),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH),
+            ),
+            TextColumn("{task.fields[stage]}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None),
+            TextColumn(
+                "{task.fields[figures]}",
+                markup=False,
+                table_column=Column(no_wrap=True, justify="right"),
+            ),
+            console=Console(stderr=True, highlight=False),
+            redirect_stdout=is_terminal(sys.stdout),  # what goes into a pipe stays on stdout
             transient=True,
+            expand=True,
         )
-        self._tasks: dict[str, int] = {}
-        self._total: int | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -85,51 +98,66 @@ class _LiveLines:
         self._bars.stop()
 
     def show(self, snapshot: Progress) -> None:
-        task = self._tasks.get(snapshot.id)
-        if task is None:
-            task = self._bars.add_task(printable(snapshot.name), stage="", total=None)
-            self._tasks[snapshot.id] = task
+        """Draw `snapshot`; what has ended becomes a line above the live ones."""
+        if snapshot.is_final and snapshot.id in self._tasks:
+            self._bars.remove_task(self._tasks[snapshot.id])
+            self._bars.console.print(printable(format_progress(snapshot)), markup=False)
+        else:
+            self._draw(snapshot)
+        if len(self._tasks) > 1:
+            self._draw(self._board.total())
+
+    def _draw(self, snapshot: Progress) -> None:
+        if snapshot.id not in self._tasks:
+            name = printable(snapshot.name)
+            self._tasks[snapshot.id] = self._bars.add_task(name, stage="", figures="")
+            if TOTAL_ID in self._tasks and snapshot.id != TOTAL_ID:
+                # The line of all stays below the others.
+                self._bars.remove_task(self._tasks.pop(TOTAL_ID))
         self._bars.update(
-            task,  # type: ignore[arg-type]  # Rich's TaskID is an int
+            self._tasks[snapshot.id],
             completed=snapshot.done_bytes,
             total=snapshot.total_bytes,
             stage=snapshot.stage,
+            figures=_figures(snapshot),
         )
-        if snapshot.state in {ProgressState.FINISHED, ProgressState.FAILED}:
-            self._bars.remove_task(task)  # type: ignore[arg-type]
-            self._bars.console.print(printable(format_progress(snapshot)), markup=False)
-        self._show_total()
 
-    def _show_total(self) -> None:
-        if len(self._tasks) < 2:
-            return
-        total = self._board.total()
-        if self._total is None:
-            self._total = self._bars.add_task("total", stage="", total=None)
-        self._bars.update(
-            self._total,  # type: ignore[arg-type]
-            completed=total.done_bytes,
-            total=total.total_bytes,
-        )
+
+def _figures(snapshot: Progress) -> str:
+    words = [format_size(snapshot.done_bytes)]
+    if snapshot.total_bytes is not None:
+        words[0] += f" of {format_size(snapshot.total_bytes)}"
+    if snapshot.rate_bps >= 1:
+        words.append(f"{format_size(snapshot.rate_bps)}/s")
+    if snapshot.eta_s is not None:
+        words.append(f"{format_duration(snapshot.eta_s)} left")
+    return "  ".join(words)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on stdout: drawn on a terminal, tab-separated in a pipe."""
-    if not sys.stdout.isatty():
+    """Print a table on stdout: drawn on a terminal, one tab-separated line per row elsewhere.
+
+    When a terminal is too narrow, the last column is folded, and no other.
+    """
+    if not is_terminal(sys.stdout):
         for row in rows:
             print("\t".join(printable(cell) for cell in row))
         return
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    drawn = Table(*columns, box=box.SIMPLE_HEAD)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(columns, start=1):
+        is_last = position == len(columns)
+        drawn.add_column(name, no_wrap=not is_last, overflow="fold" if is_last else "ellipsis")
     for row in rows:
-        drawn.add_row(*(_cell(cell) for cell in row))
-    Console().print(drawn)
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
+    Console(highlight=False).print(drawn)
 
 
-def _cell(value: object) -> str:
-    from rich.markup import escape
-
-    return escape(printable(value))
+def identifier(operation_id: str) -> str:
+    """Return an id for a table: whole for programs, on a terminal the beginning, which is as good
+    as the whole wherever an id is asked for."""
+    return operation_id[:_SHORT_ID] if is_terminal(sys.stdout) else operation_id

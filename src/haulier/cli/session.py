@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from haulier.cli.render import progress
+from haulier.cli.running import run
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.open import open_archive
 from haulier.settings import Settings
+
+T = TypeVar("T")
+RESUME = 'run "haulier resume" to go on'
 
 
 class Session:
     """Settings and flags of one command.
 
     Args:
-        data: the `--data` flag. to, limit_rate: see `open_archive`.
-        silent: no progress, for `--json`.
+        data: the `--data` flag.
+        to, limit_rate: see `open_archive`.
+        silent: no progress, for `--json` and for what is done in a moment.
         settings: settings that the command's own flags give.
     """
 
@@ -36,10 +41,18 @@ class Session:
         self._to = to
         self._limit_rate = limit_rate
         self._silent = silent
+        logging.basicConfig(
+            level=self.settings.general.log_level, format="%(levelname)s %(name)s: %(message)s"
+        )
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[ArchiveContext]:
-        """Open the journey and show its progress until the block ends."""
+    def run(self, work: Callable[[ArchiveContext], Coroutine[Any, Any, T]], *, hint: str = "") -> T:
+        """Open the journey, do `work` with its progress on the screen, and return the result.
+
+        `hint` tells how to go on after an interruption.
+        """
+        return run(lambda: self._act(work), hint=hint)
+
+    async def _act(self, work: Callable[[ArchiveContext], Coroutine[Any, Any, T]]) -> T:
         async with (
             open_archive(
                 self.settings,
@@ -49,4 +62,4 @@ class Session:
             ) as ctx,
             progress(ctx.board, silent=self._silent),
         ):
-            yield ctx
+            return await work(ctx)

@@ -157,7 +157,7 @@ class RangeServer:
                 while await self._answer_one(reader, writer):
                     pass
         finally:
-            writer.transport.abort()
+            writer.close()
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = _parse((await reader.readuntil(b"\r\n\r\n")).decode("latin-1"))
@@ -264,8 +264,6 @@ async def _send(
     if fault.stall_after is not None:
         await asyncio.Event().wait()
     if fault.cut_after is not None:
-        writer.write_eof()
-        await asyncio.sleep(0)
         return False
     if chunked:
         writer.write(b"0\r\n\r\n")

@@ -188,6 +188,7 @@ class _Run:
         self._source = source
         self._part = part
         self._state = state
+        self._epoch = state.epoch
         self._meter = meter
         self._pace = pace
         self._retries = retries
@@ -226,6 +227,9 @@ class _Run:
 
     async def _work(self) -> None:
         while not self._state.is_complete:
+            # Nobody may begin on a new version before what is there of the old one is gone.
+            if self._state.epoch != self._epoch:
+                raise _StartOver
             flight = self._state.next_flight()
             if flight is None:
                 await self._changed.wait()
@@ -236,10 +240,7 @@ class _Run:
             except errors.Transient as error:
                 # The flight stays in the air meanwhile: nobody else may try its range at once.
                 await self._retries.wait(error, connections=self._state.in_flight)
-            epoch = self._state.epoch
             self._state.land(flight, clean=clean)
-            if self._state.epoch != epoch:
-                raise _StartOver
             self._notify()
 
     def _notify(self) -> None:
@@ -250,10 +251,7 @@ class _Run:
     async def _fly(self, flight: Flight) -> bool:
         """Ask, and write what is worth it; return whether the answer ended as it should."""
         async with self._source.open(flight) as answer:
-            verdict = self._state.judge(flight, answer.head)
-            if verdict is Verdict.START_OVER:
-                raise _StartOver
-            if verdict is not Verdict.TAKE:
+            if self._state.judge(flight, answer.head) is not Verdict.TAKE:
                 return False
             size_bytes = self._state.size_bytes
             if self._meter is not None:
@@ -296,6 +294,7 @@ class _Run:
 
     def _void(self) -> None:
         self._part.void()
+        self._epoch = self._state.epoch
         self._crcs.clear()
         self._saved = None
         if self._meter is not None:
@@ -327,6 +326,8 @@ class _Run:
         assert version is not None
         assert version.size_bytes is not None
         size_bytes = version.size_bytes
+        if self._meter is not None:
+            self._meter.set_total(size_bytes)
         crc = self._combined_crc(size_bytes)
         if crc is None:
             crc = await self._digest("crc64nvme", size_bytes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +11,9 @@ from pathlib import Path
 from haulier.archive.index import ArchiveIndex
 from haulier.core.checksums import crc64nvme, format_checksum
 from haulier.core.progress import Meter
-from haulier.errors import ObjectArchived, VerificationFailed
+from haulier.errors import CorruptArchive, UnsafeArchive, VerificationFailed
 from haulier.journeys.archive.placing import require_space
 from haulier.journeys.archive.references import StoredArchive
-from haulier.journeys.archive.thaw import request_thaw
 from haulier.store.base import LocalFileStore, ObjectInfo
 
 _READ_BYTES = 1 << 20
@@ -41,7 +39,7 @@ async def local_copy(
         path = Path(archive.store.local_path(archive.key))
         # With an index each file is held against its own checksum while it is unpacked.
         if index is None:
-            await _require_crc(path, expected, archive, meter)
+            await _require_crc(path, expected, archive)
         yield path
         return
     path = _hidden_path(archive, out)
@@ -49,7 +47,7 @@ async def local_copy(
         await _download(archive, path, info, expected, meter)
     try:
         yield path
-    except VerificationFailed:
+    except (VerificationFailed, CorruptArchive, UnsafeArchive):
         path.unlink(missing_ok=True)
         raise
     path.unlink(missing_ok=True)
@@ -88,25 +86,11 @@ async def _download(
     part = part_path(path)
     held = part.stat().st_blocks * 512 if part.exists() else 0
     require_space(path.parent, max(info.size_bytes - held, 0))
-    try:
-        await download(
-            StoreRangeSource(archive.store, archive.key),
-            path,
-            expected_checksum=expected,
-            meter=meter,
-            overwrite=True,
-        )
-    except ObjectArchived as error:
-        # The class did not say so beforehand: a tier of Intelligent-Tiering.
-        await request_thaw(archive)
-        raise ObjectArchived(
-            f"{archive.key} is archived: its retrieval was requested now"
-        ) from error
+    source = StoreRangeSource(archive.store, archive.key)
+    await download(source, path, expected_checksum=expected, meter=meter, overwrite=True)
 
 
-async def _require_crc(
-    path: Path, expected: str | None, archive: StoredArchive, meter: Meter
-) -> None:
+async def _require_crc(path: Path, expected: str | None, archive: StoredArchive) -> None:
     if expected is None:
         return
     found = await asyncio.to_thread(_crc_of, path)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from haulier.archive.rename import rename_no_replace, sync_directory
 from haulier.archive.unpack import remove_tree
@@ -25,20 +22,6 @@ from haulier.errors import (
 
 STAGING_PREFIX = ".haulier-member-"
 _HINT = "Use --overwrite, or another --out."
-T = TypeVar("T")
-
-
-async def in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Run `work` in a thread; when cancelled, set its event and wait until it has ended."""
-    stop = threading.Event()
-    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait([running])
-        running.exception()
-        raise
 
 
 @contextmanager

@@ -120,7 +120,7 @@ class StoredRange:
 
     def plain(self, raw: ByteSource) -> ByteSource:
         """Return the archive's bytes from `raw`, the object's bytes `start` to `end`."""
-        return _Chunks(self._frames(raw)) if self._runs else raw
+        return Chunks(self._frames(raw)) if self._runs else raw
 
     def _frames(self, raw: ByteSource) -> Iterator[bytes]:
         position = self.start
@@ -130,8 +130,8 @@ class StoredRange:
             position = run.end
 
 
-class _Chunks:
-    """A source made of an iterator's pieces."""
+class Chunks:
+    """A source made of the pieces of an iterator."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

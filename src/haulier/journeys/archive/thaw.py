@@ -22,11 +22,7 @@ async def require_readable(archive: StoredArchive) -> ObjectInfo:
     if info.storage_class not in FROZEN_CLASSES:
         return info
     if info.restore is None:
-        await request_thaw(archive)
-        raise ObjectArchived(
-            f"{archive.key} rests in {info.storage_class}: its retrieval was requested now",
-            hint=_AGAIN,
-        )
+        raise await requested(archive)
     if 'ongoing-request="true"' in info.restore:
         raise ObjectArchived(
             f"{archive.key} rests in {info.storage_class}: its retrieval is still in progress",
@@ -35,7 +31,10 @@ async def require_readable(archive: StoredArchive) -> ObjectInfo:
     return info
 
 
-async def request_thaw(archive: StoredArchive) -> None:
-    """Ask the store for a readable copy, kept for a week."""
+async def requested(archive: StoredArchive) -> ObjectArchived:
+    """Ask the store for a readable copy, kept for a week; returns the error that says so."""
     if isinstance(archive.store, ArchiveClassStore):
         await archive.store.request_restore(archive.key, days=_DAYS_READABLE)
+    return ObjectArchived(
+        f"{archive.key} rests in an archive class: its retrieval was requested now", hint=_AGAIN
+    )
