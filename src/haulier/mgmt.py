@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.filters import FileFilter, OperationFilter
@@ -19,6 +20,8 @@ from haulier.journeys.archive.equal import digest_file
 from haulier.journeys.archive.open import open_archive
 from haulier.settings import Settings
 from haulier.transfer.move import move
+
+T = TypeVar("T")
 
 __all__ = [
     "AwsStorageMgmt",
@@ -51,8 +54,8 @@ class MetadataManager:
         """Return file records, newest first; `filters` are fields of `FileFilter`."""
         return self._ask(lambda catalog: catalog.list_files(FileFilter(**filters))).items
 
-    def _ask(self, work: Any) -> Any:
-        async def ask() -> Any:
+    def _ask(self, work: Callable[[Catalog], Awaitable[T]]) -> T:
+        async def ask() -> T:
             url = self._url or Settings.load().catalog_url
             async with await Catalog.open(url) as catalog:
                 return await work(catalog)

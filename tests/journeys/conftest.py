@@ -16,6 +16,7 @@ from haulier.journeys.archive.open import LOCAL_CHECKS
 from haulier.journeys.archive.options import UploadOptions
 from haulier.journeys.archive.upload import upload
 from haulier.store.local import LocalStore
+from journeys.sites import bucket_site, local_site, site  # noqa: F401 - fixtures by name
 
 
 @dataclass

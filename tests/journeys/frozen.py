@@ -20,9 +20,12 @@ class Glacier:
         self.frozen = None  # a key's ending
         self.requested = []
         self.thawed = False
+        self.lifecycle = None
 
     async def answer(self, request):
         body = await request.read()
+        if "lifecycle" in request.query:  # SeaweedFS knows no transitions
+            return self._lifecycle(request.method, body)
         is_frozen = self.frozen is not None and request.path.endswith(self.frozen)
         if is_frozen and request.method == "POST" and "restore" in request.query:
             status = 409 if self.requested else 202
@@ -38,6 +41,14 @@ class Glacier:
                 ongoing = "false" if self.thawed else "true"
                 answer.headers["x-amz-restore"] = f'ongoing-request="{ongoing}"'
         return answer
+
+    def _lifecycle(self, method, body):
+        if method == "PUT":
+            self.lifecycle = body
+        if self.lifecycle is None:
+            code = b"<Error><Code>NoSuchLifecycleConfiguration</Code><Message>.</Message></Error>"
+            return web.Response(status=404, body=code, content_type="application/xml")
+        return web.Response(body=self.lifecycle, content_type="application/xml")
 
     async def _forward(self, request, body):
         url = self.upstream + request.raw_path

@@ -36,18 +36,23 @@ async def test_the_row_says_running_before_anything_is_done(yard):
 
 async def test_the_duration_does_not_follow_a_clock_that_jumps(yard):
     ticks = iter([10.0, 12.5])
-    async with yard.open() as ctx:
-        async with begin(ctx, monotonic=lambda: next(ticks)) as running:
-            pass
+    async with yard.open() as ctx, begin(ctx, monotonic=lambda: next(ticks)) as running:
+        pass
     assert running.record.duration_seconds == 2.5
 
 
 async def test_a_failure_is_recorded_and_raised(yard):
     async with yard.open() as ctx:
-        with pytest.raises(NoSuchObject):
+        running = None
+
+        async def fail():
+            nonlocal running
             async with begin(ctx) as running:
                 running.measure(100, "reading")
                 raise NoSuchObject("x is gone")
+
+        with pytest.raises(NoSuchObject):
+            await fail()
         after = await recorded(ctx, running)
         (progress,) = [event for event in ctx.board.sample() if event.is_final]
     assert (after.status, after.error_message) == (OperationStatus.FAILED, "x is gone")

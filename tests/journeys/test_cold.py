@@ -1,50 +1,69 @@
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from journeys.sites import bucket_site, local_site  # noqa: F401 - fixtures by name
 
 from haulier.core.records import OperationStatus, utc_now
 from haulier.errors import ConfigurationError, UsageError
 from haulier.journeys.archive.cold import archive_old, setup_bucket
+from haulier.journeys.archive.open import LOCAL_CHECKS
 from haulier.journeys.archive.verify import verify
+from haulier.store.s3 import S3Store
+from journeys.archives import LocalPlace, Site
+from journeys.frozen import glacier_before
 
-LIFECYCLE, CORS = "lifecycle", "cors"
 
-
-async def configuration(site, name):  # noqa: F811
-    return (await site.store.http.send("GET", query={name: ""})).body.decode()
+async def configuration(store, name):
+    return (await store.http.send("GET", query={name: ""})).body.decode()
 
 
 @pytest.mark.servers
-async def test_a_bucket_gets_its_rules_once(bucket_site):  # noqa: F811
-    bucket_site.prefix = "ours/"
-    async with bucket_site.open() as ctx:
-        for _ in range(2):
+async def test_a_bucket_is_made_and_gets_its_rules_once(yard, s3_server):
+    store = S3Store(f"new-{uuid.uuid4().hex[:12]}", access=s3_server.access())
+    site = Site(yard, LocalPlace(yard, None), LOCAL_CHECKS)
+    site.store, site.prefix = store, "ours/"
+    async with site.open() as ctx:
+        first = await setup_bucket(ctx, cors=["https://example.org"])
+        second = await setup_bucket(ctx)
+    assert [first.metadata["created"], second.metadata["created"]] == [True, False]
+    assert (first.operation_type, first.status) == ("setup", OperationStatus.SUCCESS)
+    lifecycle = await configuration(store, "lifecycle")
+    assert lifecycle.count("<Rule>") == 1
+    assert "<Prefix>ours/</Prefix>" in lifecycle
+    assert "<DaysAfterInitiation>7</DaysAfterInitiation>" in lifecycle
+    assert "https://example.org" in await configuration(store, "cors")
+    await store.aclose()
+
+
+@pytest.mark.servers
+async def test_objects_are_archived_by_rule(yard, s3_server):
+    async with glacier_before(s3_server.endpoint_url) as proxy:
+        store = S3Store(s3_server.make_bucket(), access=s3_server.access(proxy.url))
+        site = Site(yard, LocalPlace(yard, None), LOCAL_CHECKS)
+        site.store = store
+        async with site.open() as ctx:
             record = await setup_bucket(
-                ctx, archive_after=timedelta(days=90), cors=["https://example.org"]
+                ctx, archive_after=timedelta(days=90), storage_class="DEEP_ARCHIVE"
             )
-    lifecycle = await configuration(bucket_site, LIFECYCLE)
-    assert lifecycle.count("<Rule>") == 2
-    assert "<Days>90</Days>" in lifecycle
-    assert "<StorageClass>GLACIER</StorageClass>" in lifecycle
-    assert lifecycle.count("<Prefix>ours/</Prefix>") == 2
-    assert "https://example.org" in await configuration(bucket_site, CORS)
-    assert (record.operation_type, record.status) == ("setup", OperationStatus.SUCCESS)
-    assert record.metadata["created"] is False
+        await store.aclose()
+    assert b"<Days>90</Days>" in proxy.lifecycle
+    assert b"<StorageClass>DEEP_ARCHIVE</StorageClass>" in proxy.lifecycle
     assert record.metadata["archive_after_days"] == 90
+    assert record.metadata["storage_class"] == "DEEP_ARCHIVE"
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("age", [timedelta(hours=5), timedelta(days=1, hours=1), timedelta(0)])
-async def test_only_whole_days_can_be_asked_for(bucket_site, age):  # noqa: F811
+async def test_only_whole_days_can_be_asked_for(bucket_site, age):
     async with bucket_site.open() as ctx:
         with pytest.raises(UsageError):
             await setup_bucket(ctx, archive_after=age)
 
 
-async def test_a_directory_has_no_classes(local_site):  # noqa: F811
+async def test_a_directory_has_no_classes(local_site):
     (local_site.yard.local / "beach.mp4").write_bytes(b"waves")
     await local_site.upload("beach.mp4")
     async with local_site.open() as ctx:
@@ -54,7 +73,7 @@ async def test_a_directory_has_no_classes(local_site):  # noqa: F811
 
 
 @pytest.mark.servers
-async def test_old_archives_move_and_their_records_follow(bucket_site):  # noqa: F811
+async def test_old_archives_move_and_their_records_follow(bucket_site):
     for name in ("old.mp4", "new.mp4", "gone.mp4"):
         (bucket_site.yard.local / name).write_bytes(name.encode() * 1000)
     old, new, gone = await bucket_site.upload("old.mp4", "new.mp4", "gone.mp4")
@@ -81,7 +100,7 @@ async def test_old_archives_move_and_their_records_follow(bucket_site):  # noqa:
 
 
 @pytest.mark.servers
-async def test_a_move_that_was_not_recorded_is_recorded_by_the_next_run(bucket_site):  # noqa: F811
+async def test_a_move_that_was_not_recorded_is_recorded_by_the_next_run(bucket_site):
     (bucket_site.yard.local / "old.mp4").write_bytes(b"waves" * 1000)
     (upload,) = await bucket_site.upload("old.mp4")
     async with bucket_site.open() as ctx:
@@ -96,7 +115,7 @@ async def test_a_move_that_was_not_recorded_is_recorded_by_the_next_run(bucket_s
 
 
 @pytest.mark.servers
-async def test_what_is_not_the_uploaded_object_is_not_taken_for_it(bucket_site):  # noqa: F811
+async def test_what_is_not_the_uploaded_object_is_not_taken_for_it(bucket_site):
     (bucket_site.yard.local / "old.mp4").write_bytes(b"waves" * 1000)
     (upload,) = await bucket_site.upload("old.mp4")
     await bucket_site.store.put(upload.s3_object_key, b"something else")
@@ -105,3 +124,5 @@ async def test_what_is_not_the_uploaded_object_is_not_taken_for_it(bucket_site):
         after = await ctx.catalog.get_operation(upload.operation_id)
     assert record.status is OperationStatus.FAILED
     assert after == upload
+    info = await bucket_site.store.head(upload.s3_object_key)
+    assert info.storage_class in {None, "STANDARD"}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from journeys.sites import local_site, site  # noqa: F401 - fixtures by name
 
 from haulier.catalog.filters import OperationFilter
 from haulier.core.records import FileStatus, OperationStatus
@@ -15,7 +14,7 @@ def media(yard):
     (yard.local / "beach.mp4").write_bytes(b"waves" * 1000)
 
 
-async def test_object_and_index_go_and_the_records_say_so(site):  # noqa: F811
+async def test_object_and_index_go_and_the_records_say_so(site):
     (upload,) = await site.upload("beach.mp4")
     await site.store.put("other.bin", b"not ours")
     async with site.open() as ctx:
@@ -34,7 +33,7 @@ async def test_object_and_index_go_and_the_records_say_so(site):  # noqa: F811
     assert after.status is OperationStatus.SUCCESS
 
 
-async def test_an_object_that_is_gone_already_is_fine(site):  # noqa: F811
+async def test_an_object_that_is_gone_already_is_fine(site):
     (upload,) = await site.upload("beach.mp4")
     await site.store.delete("beach.mp4.tar.gz")
     async with site.open() as ctx:
@@ -45,7 +44,7 @@ async def test_an_object_that_is_gone_already_is_fine(site):  # noqa: F811
     assert await site.keys() == []
 
 
-async def test_an_object_the_catalog_does_not_know(local_site):  # noqa: F811
+async def test_an_object_the_catalog_does_not_know(local_site):
     await local_site.put_foreign("theirs.tar.gz", {"a": b"1"})
     async with local_site.open() as ctx:
         record = await delete(ctx, await resolve(ctx, "theirs.tar.gz"))
@@ -53,7 +52,7 @@ async def test_an_object_the_catalog_does_not_know(local_site):  # noqa: F811
     assert await local_site.keys() == []
 
 
-async def test_the_row_is_there_before_the_object_goes(local_site):  # noqa: F811
+async def test_the_row_is_there_before_the_object_goes(local_site):
     (upload,) = await local_site.upload("beach.mp4")
     statuses = []
     async with local_site.open() as ctx:
@@ -74,7 +73,7 @@ async def test_the_row_is_there_before_the_object_goes(local_site):  # noqa: F81
     ]
 
 
-async def test_a_refusal_is_recorded_and_the_file_stays_completed(local_site):  # noqa: F811
+async def test_a_refusal_is_recorded_and_the_file_stays_completed(local_site):
     (upload,) = await local_site.upload("beach.mp4")
     inner = local_site.store._inner
 

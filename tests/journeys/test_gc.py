@@ -6,14 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from journeys.archives import leave_upload_open
-from journeys.sites import local_site, site  # noqa: F401 - fixtures by name
 
 from haulier.catalog.journal import JournalStage
 from haulier.core.records import OperationStatus, utc_now
 from haulier.errors import AccessDenied
 from haulier.journeys.archive.gc import GarbageKind, collect, find_garbage
 from haulier.journeys.archive.upload import resume
+from journeys.archives import leave_upload_open
 
 
 def age(path, hours):
@@ -31,7 +30,7 @@ def media(yard):
     (yard.local / "beach.mp4").write_bytes(os.urandom(3 << 20))
 
 
-async def interrupted(site):  # noqa: F811
+async def interrupted(site):
     """Begin an upload and let it fail while it sends; it can be resumed."""
     inner = site.store._inner
     refusing = type("Refusing", (type(inner),), {})
@@ -50,7 +49,7 @@ async def interrupted(site):  # noqa: F811
     return record
 
 
-async def test_an_upload_of_nobody_is_found_and_ended(site):  # noqa: F811
+async def test_an_upload_of_nobody_is_found_and_ended(site):
     site.prefix = "ours/"
     upload_id = await leave_upload_open(site.store, "ours/lost.tar.gz")
     other = await leave_upload_open(site.store, "others/lost.tar.gz")
@@ -70,7 +69,7 @@ async def test_an_upload_of_nobody_is_found_and_ended(site):  # noqa: F811
     assert [upload.upload_id async for upload in site.store.list_uploads()] == [other]
 
 
-async def test_what_can_be_resumed_is_no_garbage(site):  # noqa: F811
+async def test_what_can_be_resumed_is_no_garbage(site):
     await interrupted(site)
     assert len([upload async for upload in site.store.list_uploads()]) == 1
     async with site.open() as ctx:
@@ -82,7 +81,7 @@ async def test_what_can_be_resumed_is_no_garbage(site):  # noqa: F811
         assert await find_garbage(ctx) == []
 
 
-async def test_what_its_journal_says_is_finished_is_ours_to_end(local_site):  # noqa: F811
+async def test_what_its_journal_says_is_finished_is_ours_to_end(local_site):
     failed = await interrupted(local_site)
     async with local_site.open() as ctx:
         (journal,) = await ctx.catalog.read(lambda tx: tx.list_uploads())
@@ -93,7 +92,7 @@ async def test_what_its_journal_says_is_finished_is_ours_to_end(local_site):  # 
     assert (item.known, item.operation_id) == (True, failed.operation_id)
 
 
-async def test_an_index_without_its_archive(site):  # noqa: F811
+async def test_an_index_without_its_archive(site):
     (site.yard.local / "dunes.mp4").write_bytes(b"sand")
     (site.yard.local / "beach").write_bytes(b"a key that others begin with")
     beach, dunes, short = await site.upload("beach.mp4", "dunes.mp4", "beach", completed_dir=None)
@@ -117,7 +116,7 @@ async def test_an_index_without_its_archive(site):  # noqa: F811
     assert {dunes.status, short.status} == {OperationStatus.SUCCESS}
 
 
-async def test_stale_temporary_files_of_ours_go_and_others_stay(local_site):  # noqa: F811
+async def test_stale_temporary_files_of_ours_go_and_others_stay(local_site):
     yard = local_site.yard
     deep = yard.completed / "2026"
     deep.mkdir(parents=True)
@@ -150,7 +149,7 @@ async def test_stale_temporary_files_of_ours_go_and_others_stay(local_site):  # 
     assert (yard.local / "beach.mp4").exists()
 
 
-async def test_the_local_stores_own_directory_is_not_touched(local_site):  # noqa: F811
+async def test_the_local_stores_own_directory_is_not_touched(local_site):
     await leave_upload_open(local_site.store, "lost.tar.gz")
     async with local_site.open() as ctx:
         await later(ctx, 25)
@@ -158,7 +157,7 @@ async def test_the_local_stores_own_directory_is_not_touched(local_site):  # noq
     assert [item.kind for item in found] == [GarbageKind.UPLOAD]
 
 
-async def test_one_refusal_spares_the_rest(local_site):  # noqa: F811
+async def test_one_refusal_spares_the_rest(local_site):
     first = await leave_upload_open(local_site.store, "a.tar.gz")
     await leave_upload_open(local_site.store, "b.tar.gz")
     inner = local_site.store._inner
@@ -179,7 +178,7 @@ async def test_one_refusal_spares_the_rest(local_site):  # noqa: F811
     ]
 
 
-async def test_what_is_gone_meanwhile_is_fine(local_site):  # noqa: F811
+async def test_what_is_gone_meanwhile_is_fine(local_site):
     path = local_site.yard.data / ".haulier-old"
     path.write_bytes(b"x")
     age(path, 30)

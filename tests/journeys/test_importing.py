@@ -4,9 +4,8 @@ import gzip
 import json
 
 import pytest
-from archive.trees import hostile_tree
-from journeys.sites import bucket_site, local_site, site  # noqa: F401 - fixtures by name
 
+from archive.trees import hostile_tree
 from haulier.catalog.filters import FileFilter, OperationFilter
 from haulier.core.records import FileStatus, OperationStatus
 from haulier.errors import AccessDenied, ConfigurationError
@@ -26,12 +25,12 @@ def lose_the_laptop(yard):
         path.unlink()
 
 
-async def add(site, url=None):  # noqa: F811
+async def add(site, url=None):
     async with site.open() as ctx:
         return await import_archives(ctx, url)
 
 
-async def rewrite_index(site, key, change):  # noqa: F811
+async def rewrite_index(site, key, change):
     """Change the header of the index beside `key`."""
     async with site.store.get(f"{key}.index.gz") as pieces:
         blob = b"".join([piece async for piece in pieces])
@@ -42,7 +41,7 @@ async def rewrite_index(site, key, change):  # noqa: F811
     await site.store.put(f"{key}.index.gz", body)
 
 
-async def test_the_history_comes_back(site):  # noqa: F811
+async def test_the_history_comes_back(site):
     site.prefix = "2026/"
     hostile_tree(site.yard.local / "hostile")
     uploads = await site.upload("beach.mp4", "hostile")
@@ -73,7 +72,7 @@ async def test_the_history_comes_back(site):  # noqa: F811
     assert [check.error_message for check in checks] == [None, None]
 
 
-async def test_a_second_import_adds_nothing_and_reads_nothing(site):  # noqa: F811
+async def test_a_second_import_adds_nothing_and_reads_nothing(site):
     await site.upload("beach.mp4", "dunes.mp4")
     await site.put_foreign("theirs.tar.gz", {"a": b"1"})
     lose_the_laptop(site.yard)
@@ -88,14 +87,14 @@ async def test_a_second_import_adds_nothing_and_reads_nothing(site):  # noqa: F8
     assert len(files.items) == 2 * 3 + 1
 
 
-async def test_what_the_catalog_has_already_is_left_alone(local_site):  # noqa: F811
+async def test_what_the_catalog_has_already_is_left_alone(local_site):
     (upload,) = await local_site.upload("beach.mp4")
     assert await add(local_site) == []
     async with local_site.open() as ctx:
         assert await ctx.catalog.get_operation(upload.operation_id) == upload
 
 
-async def test_an_imported_source_is_not_uploaded_again(local_site):  # noqa: F811
+async def test_an_imported_source_is_not_uploaded_again(local_site):
     await local_site.upload("beach.mp4", completed_dir=None)
     lose_the_laptop(local_site.yard)
     await add(local_site)
@@ -103,7 +102,7 @@ async def test_an_imported_source_is_not_uploaded_again(local_site):  # noqa: F8
     assert again.metadata.get("skipped") is True
 
 
-async def test_an_archive_without_an_index_gets_what_can_be_seen(site):  # noqa: F811
+async def test_an_archive_without_an_index_gets_what_can_be_seen(site):
     await site.put_foreign("old/theirs.tar.gz", {"a": b"1"})
     await site.store.put("old/readme.txt", b"no archive")
     (record,) = await add(site)
@@ -117,7 +116,7 @@ async def test_an_archive_without_an_index_gets_what_can_be_seen(site):  # noqa:
     assert check.error_message is None
 
 
-async def test_only_what_is_below_the_url_is_imported(site):  # noqa: F811
+async def test_only_what_is_below_the_url_is_imported(site):
     await site.put_foreign("a/one.tar.gz", {"a": b"1"})
     await site.put_foreign("ab/two.tar.gz", {"a": b"2"})
     (record,) = await add(site, f"{site.store.url}/a")
@@ -126,7 +125,7 @@ async def test_only_what_is_below_the_url_is_imported(site):  # noqa: F811
     assert other.s3_object_key == "ab/two.tar.gz"
 
 
-async def test_an_index_that_is_not_the_objects_is_not_believed(local_site):  # noqa: F811
+async def test_an_index_that_is_not_the_objects_is_not_believed(local_site):
     await local_site.upload("beach.mp4")
     lose_the_laptop(local_site.yard)
     await local_site.put_foreign("beach.mp4.tar.gz", {"something": b"else"})
@@ -156,7 +155,7 @@ async def test_an_index_that_is_not_the_objects_is_not_believed(local_site):  # 
         lambda h: h.update(version=99),
     ],
 )  # fmt: skip
-async def test_a_malformed_record_costs_only_what_it_says(local_site, change):  # noqa: F811
+async def test_a_malformed_record_costs_only_what_it_says(local_site, change):
     await local_site.upload("beach.mp4", "dunes.mp4")
     await rewrite_index(local_site, "beach.mp4.tar.gz", change)
     lose_the_laptop(local_site.yard)
@@ -170,7 +169,7 @@ async def test_a_malformed_record_costs_only_what_it_says(local_site, change):  
         assert await ctx.catalog.get_operation(minimal.operation_id) == minimal
 
 
-async def test_a_record_can_not_replace_what_the_catalog_has(local_site):  # noqa: F811
+async def test_a_record_can_not_replace_what_the_catalog_has(local_site):
     mine, other = await local_site.upload("beach.mp4", "dunes.mp4")
 
     def take_over(header):
@@ -195,7 +194,7 @@ async def test_a_record_can_not_replace_what_the_catalog_has(local_site):  # noq
     assert added.source_file_record.id != mine.source_file_record.id
 
 
-async def test_an_object_that_can_not_be_read_is_a_failed_row(local_site):  # noqa: F811
+async def test_an_object_that_can_not_be_read_is_a_failed_row(local_site):
     await local_site.upload("beach.mp4", "dunes.mp4")
     lose_the_laptop(local_site.yard)
     inner = local_site.store._inner
@@ -215,6 +214,21 @@ async def test_an_object_that_can_not_be_read_is_a_failed_row(local_site):  # no
     )
 
 
-async def test_a_url_of_no_store_is_refused(local_site):  # noqa: F811
+async def test_a_url_of_no_store_is_refused(local_site):
     with pytest.raises(ConfigurationError):
         await add(local_site, "https://example.org/x")
+
+
+async def test_a_sealed_index_opens_with_the_key_only(site, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32)
+    (upload,) = await site.upload("beach.mp4", encrypt=str(key))
+    lose_the_laptop(site.yard)
+    (minimal,) = await add(site)
+    assert "encrypted" in minimal.metadata["index_trouble"]
+    assert minimal.target_name == "beach.mp4"
+    lose_the_laptop(site.yard)
+    async with site.open() as ctx:
+        (full,) = await import_archives(ctx, key=str(key))
+        assert full.operation_id == upload.operation_id
+        assert await ctx.catalog.read(lambda tx: tx.get_index(full.operation_id))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from journeys.sites import bucket_site, local_site, site  # noqa: F401 - fixtures by name
 
 from haulier.core.records import OperationStatus, UploadRecord
 from haulier.errors import ConfigurationError, UnknownReference
@@ -16,7 +15,7 @@ def media(yard):
     (yard.local / "dunes.mp4").write_bytes(b"sand" * 1000)
 
 
-async def test_an_upload_is_found_by_id_beginning_key_and_url(site):  # noqa: F811
+async def test_an_upload_is_found_by_id_beginning_key_and_url(site):
     site.prefix = "2026/"
     (record,) = await site.upload("beach.mp4")
     names = [
@@ -35,7 +34,7 @@ async def test_an_upload_is_found_by_id_beginning_key_and_url(site):  # noqa: F8
             assert (await load_index(ctx, found)).find("beach.mp4").size == 5000
 
 
-async def test_a_key_need_not_be_in_the_catalog(site):  # noqa: F811
+async def test_a_key_need_not_be_in_the_catalog(site):
     site.prefix = "2026/"
     await site.put_foreign("2026/theirs.tar.gz", {"a": b"1"})
     async with site.open() as ctx:
@@ -45,15 +44,15 @@ async def test_a_key_need_not_be_in_the_catalog(site):  # noqa: F811
             assert await load_index(ctx, found) is None
 
 
-async def test_a_name_with_a_space_is_found_by_its_url(site):  # noqa: F811
+async def test_a_name_with_a_space_is_found_by_its_url(site):
     (site.yard.local / "my clip.mp4").write_bytes(b"clip")
     (record,) = await site.upload("my clip.mp4")
     async with site.open() as ctx:
         assert (await resolve(ctx, record.result_path)).operation == record
 
 
-async def test_the_newest_upload_of_a_key_counts(local_site):  # noqa: F811
-    site = local_site  # noqa: F811
+async def test_the_newest_upload_of_a_key_counts(local_site):
+    site = local_site
     (first,) = await site.upload("beach.mp4")
     (site.yard.local / "beach.mp4").write_bytes(b"other waves")
     (second,) = await site.upload("beach.mp4", force=True)
@@ -62,7 +61,7 @@ async def test_the_newest_upload_of_a_key_counts(local_site):  # noqa: F811
         assert (await resolve(ctx, "beach.mp4.tar.gz")).operation == second
 
 
-async def test_what_was_deleted_is_not_found_by_its_key_any_more(local_site):  # noqa: F811
+async def test_what_was_deleted_is_not_found_by_its_key_any_more(local_site):
     (record,) = await local_site.upload("beach.mp4")
     async with local_site.open() as ctx:
         await delete(ctx, await resolve(ctx, "beach.mp4.tar.gz"))
@@ -71,7 +70,7 @@ async def test_what_was_deleted_is_not_found_by_its_key_any_more(local_site):  #
         assert (await resolve(ctx, record.operation_id)).key == "beach.mp4.tar.gz"
 
 
-async def test_a_skipped_upload_leads_to_the_one_it_equals(local_site):  # noqa: F811
+async def test_a_skipped_upload_leads_to_the_one_it_equals(local_site):
     (first,) = await local_site.upload("beach.mp4", completed_dir=None)
     (skipped,) = await local_site.upload("beach.mp4", completed_dir=None)
     assert skipped.metadata["skipped"]
@@ -80,7 +79,7 @@ async def test_a_skipped_upload_leads_to_the_one_it_equals(local_site):  # noqa:
         assert (await resolve(ctx, skipped.operation_id)).operation == first
 
 
-async def test_an_unknown_name_gets_the_nearest_ones(local_site):  # noqa: F811
+async def test_an_unknown_name_gets_the_nearest_ones(local_site):
     await local_site.upload("beach.mp4", "dunes.mp4")
     async with local_site.open() as ctx:
         with pytest.raises(UnknownReference) as caught:
@@ -95,7 +94,7 @@ async def test_an_unknown_name_gets_the_nearest_ones(local_site):  # noqa: F811
             await resolve(ctx, "deadbeef")
 
 
-async def test_what_is_no_archive_is_refused(local_site):  # noqa: F811
+async def test_what_is_no_archive_is_refused(local_site):
     await local_site.upload("beach.mp4")
     async with local_site.open() as ctx:
         (check,) = await verify(ctx, ["beach.mp4.tar.gz"])
@@ -105,7 +104,7 @@ async def test_what_is_no_archive_is_refused(local_site):  # noqa: F811
             await resolve(ctx, "https://example.org/a.tar.gz")
 
 
-async def test_an_upload_that_brought_nothing_says_so(local_site):  # noqa: F811
+async def test_an_upload_that_brought_nothing_says_so(local_site):
     failed = UploadRecord(
         operation_type="upload",
         target_path="/media/beach.mp4",

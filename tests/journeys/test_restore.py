@@ -7,10 +7,8 @@ import secrets
 import tarfile
 
 import pytest
-from archive.trees import hostile_tree, mixed_tree
-from journeys.sites import bucket_site, local_site, site  # noqa: F401 - fixtures by name
-from journeys.snapshots import snapshot
 
+from archive.trees import hostile_tree, mixed_tree
 from haulier.catalog.filters import OperationFilter
 from haulier.core.records import OperationStatus
 from haulier.errors import (
@@ -27,9 +25,10 @@ from haulier.journeys.archive import placing
 from haulier.journeys.archive.fetch import _hidden_path
 from haulier.journeys.archive.references import resolve
 from haulier.journeys.archive.restore import restore
+from journeys.snapshots import snapshot
 
 
-async def bring(site, reference, out, **options):  # noqa: F811
+async def bring(site, reference, out, **options):
     async with site.open() as ctx:
         record = await restore(ctx, reference, out=out, **options)
         assert record == await ctx.catalog.get_operation(record.operation_id)
@@ -53,7 +52,7 @@ def key(tmp_path):
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
-async def test_a_tree_comes_back_as_it_was(site, out, compression):  # noqa: F811
+async def test_a_tree_comes_back_as_it_was(site, out, compression):
     before = snapshot(hostile_tree(site.yard.local / "hostile"))
     (upload,) = await site.upload("hostile", compression=compression)
     record = await bring(site, upload.operation_id, out)
@@ -64,7 +63,7 @@ async def test_a_tree_comes_back_as_it_was(site, out, compression):  # noqa: F81
     assert left_over(out) == []
 
 
-async def test_a_single_file_comes_back_by_its_key(site, out):  # noqa: F811
+async def test_a_single_file_comes_back_by_its_key(site, out):
     (site.yard.local / "beach.mp4").write_bytes(b"waves" * 1000)
     await site.upload("beach.mp4")
     record = await bring(site, "beach.mp4.tar.gz", out)
@@ -72,7 +71,7 @@ async def test_a_single_file_comes_back_by_its_key(site, out):  # noqa: F811
     assert record.result_path == str(out / "beach.mp4")
 
 
-async def test_the_progress_ends_complete(bucket_site, out):  # noqa: F811
+async def test_the_progress_ends_complete(bucket_site, out):
     (bucket_site.yard.local / "beach.mp4").write_bytes(b"waves" * 100_000)
     await bucket_site.upload("beach.mp4")
     async with bucket_site.open() as ctx:
@@ -83,7 +82,7 @@ async def test_the_progress_ends_complete(bucket_site, out):  # noqa: F811
 
 
 @pytest.mark.parametrize("suffix", ["gz", "plain"])
-async def test_an_archive_that_haulier_did_not_make(site, out, suffix):  # noqa: F811
+async def test_an_archive_that_haulier_did_not_make(site, out, suffix):
     files = {"trip": None, "trip/a.txt": b"a" * 5000, "trip/b.txt": b"b"}
     mode, name = ("w:gz", "trip.tar.gz") if suffix == "gz" else ("w", "trip.tar")
     await site.put_foreign(f"old/{name}", files, mode=mode)
@@ -93,14 +92,14 @@ async def test_an_archive_that_haulier_did_not_make(site, out, suffix):  # noqa:
     assert left_over(out) == []
 
 
-async def test_several_top_level_names_land_in_out(local_site, out):  # noqa: F811
+async def test_several_top_level_names_land_in_out(local_site, out):
     await local_site.put_foreign("two.tar.gz", {"a": b"1", "b": b"2"})
     record = await bring(local_site, "two.tar.gz", out)
     assert record.result_path == str(out)
     assert sorted(os.listdir(out)) == ["a", "b"]
 
 
-async def test_a_name_that_is_taken_is_left_alone(site, out):  # noqa: F811
+async def test_a_name_that_is_taken_is_left_alone(site, out):
     (site.yard.local / "beach.mp4").write_bytes(b"waves")
     await site.upload("beach.mp4")
     out.mkdir()
@@ -115,7 +114,7 @@ async def test_a_name_that_is_taken_is_left_alone(site, out):  # noqa: F811
     assert left_over(out) == []
 
 
-async def test_a_failure_is_in_the_history(local_site, out):  # noqa: F811
+async def test_a_failure_is_in_the_history(local_site, out):
     (local_site.yard.local / "beach.mp4").write_bytes(b"waves")
     await local_site.upload("beach.mp4")
     out.mkdir()
@@ -129,7 +128,7 @@ async def test_a_failure_is_in_the_history(local_site, out):  # noqa: F811
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
-async def test_a_rotten_byte_is_never_unpacked(local_site, out, compression):  # noqa: F811
+async def test_a_rotten_byte_is_never_unpacked(local_site, out, compression):
     mixed_tree(local_site.yard.local / "mixed")
     (upload,) = await local_site.upload("mixed", compression=compression)
     await local_site.damage(upload.s3_object_key, at=2 << 20)
@@ -138,7 +137,7 @@ async def test_a_rotten_byte_is_never_unpacked(local_site, out, compression):  #
     assert os.listdir(out) == []
 
 
-async def test_a_rotten_byte_of_an_archive_without_index(local_site, out):  # noqa: F811
+async def test_a_rotten_byte_of_an_archive_without_index(local_site, out):
     await local_site.put_foreign("theirs.tar", {"a": b"1" * 5000}, mode="w")
     await local_site.damage("theirs.tar", at=600)
     with pytest.raises(VerificationFailed):
@@ -146,7 +145,7 @@ async def test_a_rotten_byte_of_an_archive_without_index(local_site, out):  # no
     assert os.listdir(out) == []
 
 
-async def test_another_object_under_the_key_is_not_unpacked(site, out):  # noqa: F811
+async def test_another_object_under_the_key_is_not_unpacked(site, out):
     (site.yard.local / "beach.mp4").write_bytes(b"waves")
     (upload,) = await site.upload("beach.mp4")
     await site.put_foreign(upload.s3_object_key, {"beach.mp4": b"not the sea"})
@@ -155,10 +154,8 @@ async def test_another_object_under_the_key_is_not_unpacked(site, out):  # noqa:
     assert not (out / "beach.mp4").exists()
 
 
-@pytest.mark.parametrize(
-    "member", ["../escape.txt", "/tmp/escape.txt", "a/../../escape.txt"]
-)
-async def test_nothing_of_an_unsafe_archive_is_written(local_site, out, member):  # noqa: F811
+@pytest.mark.parametrize("member", ["../escape.txt", "/tmp/escape.txt", "a/../../escape.txt"])
+async def test_nothing_of_an_unsafe_archive_is_written(local_site, out, member):
     await local_site.put_foreign("evil.tar.gz", {"good.txt": b"1", member: b"evil"})
     for options in ({}, {"member": "good.txt"}):
         with pytest.raises(UnsafeArchive):
@@ -167,20 +164,18 @@ async def test_nothing_of_an_unsafe_archive_is_written(local_site, out, member):
     assert not (out.parent / "escape.txt").exists()
 
 
-async def test_too_little_space_is_said_before_anything_moves(bucket_site, out, monkeypatch):  # noqa: F811
+async def test_too_little_space_is_said_before_anything_moves(bucket_site, out, monkeypatch):
     (bucket_site.yard.local / "beach.mp4").write_bytes(random.Random(3).randbytes(1 << 20))
     await bucket_site.upload("beach.mp4")
     usage = placing.shutil.disk_usage(out.parent)
-    monkeypatch.setattr(
-        placing.shutil, "disk_usage", lambda path: usage._replace(free=1000)
-    )
+    monkeypatch.setattr(placing.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     bucket_site.store.asked.clear()
     with pytest.raises(StorageFull, match="1000 bytes free"):
         await bring(bucket_site, "beach.mp4.tar.gz", out)
     assert bucket_site.store.downloaded() == []
 
 
-async def test_an_out_that_is_a_file_is_refused(local_site, out):  # noqa: F811
+async def test_an_out_that_is_a_file_is_refused(local_site, out):
     (local_site.yard.local / "beach.mp4").write_bytes(b"waves")
     await local_site.upload("beach.mp4")
     out.write_text("a file")
@@ -188,7 +183,7 @@ async def test_an_out_that_is_a_file_is_refused(local_site, out):  # noqa: F811
         await bring(local_site, "beach.mp4.tar.gz", out)
 
 
-async def test_an_interrupted_download_goes_on_where_it_was(bucket_site, out):  # noqa: F811
+async def test_an_interrupted_download_goes_on_where_it_was(bucket_site, out):
     content = random.Random(5).randbytes(48 << 20)
     (bucket_site.yard.local / "long.mp4").write_bytes(content)
     (upload,) = await bucket_site.upload("long.mp4")
@@ -213,7 +208,7 @@ async def test_an_interrupted_download_goes_on_where_it_was(bucket_site, out):  
     assert left_over(out) == []
 
 
-async def test_a_download_that_was_whole_is_not_fetched_again(bucket_site, out):  # noqa: F811
+async def test_a_download_that_was_whole_is_not_fetched_again(bucket_site, out):
     content = random.Random(5).randbytes(3 << 20)
     (bucket_site.yard.local / "long.mp4").write_bytes(content)
     (upload,) = await bucket_site.upload("long.mp4")
@@ -231,7 +226,7 @@ async def test_a_download_that_was_whole_is_not_fetched_again(bucket_site, out):
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_a_member_costs_its_own_bytes(site, out, key, compression, encrypted):  # noqa: F811
+async def test_a_member_costs_its_own_bytes(site, out, key, compression, encrypted):
     before = snapshot(mixed_tree(site.yard.local / "mixed"))
     options = {"encrypt": key} if encrypted else {}
     (upload,) = await site.upload("mixed", compression=compression, **options)
@@ -254,7 +249,7 @@ async def test_a_member_costs_its_own_bytes(site, out, key, compression, encrypt
     assert left_over(out) == left_over(out / "mixed") == []
 
 
-async def test_every_kind_of_member_comes_back_alone(site, out):  # noqa: F811
+async def test_every_kind_of_member_comes_back_alone(site, out):
     before = snapshot(hostile_tree(site.yard.local / "hostile"))
     (upload,) = await site.upload("hostile")
     for raw in sorted(before):
@@ -269,7 +264,7 @@ async def test_every_kind_of_member_comes_back_alone(site, out):  # noqa: F811
             assert came == before[raw], relative
 
 
-async def test_a_directory_comes_back_with_all_below_it(site, out):  # noqa: F811
+async def test_a_directory_comes_back_with_all_below_it(site, out):
     root = site.yard.local / "trip"
     (root / "day 1" / "raw").mkdir(parents=True)
     (root / "day 2").mkdir()
@@ -288,9 +283,7 @@ async def test_a_directory_comes_back_with_all_below_it(site, out):  # noqa: F81
     site.store.bytes_out = 0
     record = await bring(site, upload.operation_id, out, member="day 1")
     below = {name: value for name, value in before.items() if name.startswith(b"day 1/")}
-    assert {
-        name: value for name, value in snapshot(out / "trip").items() if b"/" in name
-    } == below
+    assert {name: value for name, value in snapshot(out / "trip").items() if b"/" in name} == below
     assert snapshot(out / "trip")[b"day 1"] == before[b"day 1"]
     assert os.listdir(out / "trip") == ["day 1"]
     assert record.result_path == str(out / "trip" / "day 1")
@@ -302,7 +295,7 @@ async def test_a_directory_comes_back_with_all_below_it(site, out):  # noqa: F81
     assert left_over(out) == []
 
 
-async def test_the_root_itself_may_be_named(local_site, out):  # noqa: F811
+async def test_the_root_itself_may_be_named(local_site, out):
     before = snapshot(hostile_tree(local_site.yard.local / "hostile"))
     (upload,) = await local_site.upload("hostile")
     await bring(local_site, upload.operation_id, out, member="hostile")
@@ -313,7 +306,7 @@ async def test_the_root_itself_may_be_named(local_site, out):  # noqa: F811
     assert snapshot(out / "hostile") == before
 
 
-async def test_a_member_of_an_archive_without_index(site, out):  # noqa: F811
+async def test_a_member_of_an_archive_without_index(site, out):
     files = {"trip": None, "trip/a.txt": b"a" * 5000, "trip/sub/b.txt": b"b"}
     await site.put_foreign("trip.tar.gz", files)
     for member in ("trip/a.txt", "sub/b.txt", "./trip/sub"):
@@ -328,7 +321,7 @@ async def test_a_member_of_an_archive_without_index(site, out):  # noqa: F811
     assert left_over(out) == []
 
 
-async def test_an_unknown_member_gets_the_nearest_names(local_site, out):  # noqa: F811
+async def test_an_unknown_member_gets_the_nearest_names(local_site, out):
     mixed_tree(local_site.yard.local / "mixed")
     await local_site.upload("mixed")
     with pytest.raises(UnknownReference) as caught:
@@ -336,7 +329,7 @@ async def test_an_unknown_member_gets_the_nearest_names(local_site, out):  # noq
     assert "photo.jpg" in caught.value.hint
 
 
-async def test_a_link_in_out_can_not_lead_a_member_away(local_site, out, tmp_path):  # noqa: F811
+async def test_a_link_in_out_can_not_lead_a_member_away(local_site, out, tmp_path):
     mixed_tree(local_site.yard.local / "mixed")
     await local_site.upload("mixed")
     elsewhere = tmp_path / "elsewhere"
@@ -348,7 +341,7 @@ async def test_a_link_in_out_can_not_lead_a_member_away(local_site, out, tmp_pat
     assert os.listdir(elsewhere) == []
 
 
-async def test_an_encrypted_archive_needs_its_key(site, out, key, tmp_path):  # noqa: F811
+async def test_an_encrypted_archive_needs_its_key(site, out, key, tmp_path):
     before = snapshot(hostile_tree(site.yard.local / "hostile"))
     (upload,) = await site.upload("hostile", encrypt=key)
     other = tmp_path / "other key"
@@ -366,7 +359,7 @@ async def test_an_encrypted_archive_needs_its_key(site, out, key, tmp_path):  # 
     assert left_over(out) == []
 
 
-async def test_an_encrypted_archive_the_catalog_lost(site, out, key):  # noqa: F811
+async def test_an_encrypted_archive_the_catalog_lost(site, out, key):
     before = snapshot(mixed_tree(site.yard.local / "mixed"))
     (upload,) = await site.upload("mixed", encrypt=key)
     for path in site.yard.data.glob("catalog.db*"):
@@ -377,7 +370,7 @@ async def test_an_encrypted_archive_the_catalog_lost(site, out, key):  # noqa: F
     assert snapshot(out / "mixed") == before
 
 
-async def test_a_plain_tar_of_the_system_is_restored(bucket_site, out, tmp_path):  # noqa: F811
+async def test_a_plain_tar_of_the_system_is_restored(bucket_site, out, tmp_path):
     root = hostile_tree(tmp_path / "hostile")
     before = snapshot(root)
     archive = tmp_path / "x.tar.gz"

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from journeys.archives import Recording, Site
-from journeys.frozen import glacier_before
 
 from haulier.core.records import OperationStatus
 from haulier.errors import ObjectArchived
 from haulier.journeys.archive.contents import list_members
 from haulier.journeys.archive.restore import restore
 from haulier.store.s3 import S3Store
+from journeys.archives import Recording, Site
+from journeys.frozen import glacier_before
 
 pytestmark = pytest.mark.servers
 

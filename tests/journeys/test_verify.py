@@ -3,9 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from archive.trees import mixed_tree
-from journeys.sites import local_site, site  # noqa: F401 - fixtures by name
 
+from archive.trees import mixed_tree
 from haulier.core.records import OperationStatus
 from haulier.errors import UnknownReference, UsageError
 from haulier.journeys.archive.delete import delete
@@ -20,7 +19,7 @@ async def one(ctx, *references, **options):
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
-async def test_what_was_uploaded_is_found_good(site, compression):  # noqa: F811
+async def test_what_was_uploaded_is_found_good(site, compression):
     mixed_tree(site.yard.local / "mixed")
     (upload,) = await site.upload("mixed", compression=compression, sha256=True)
     async with site.open() as ctx:
@@ -42,7 +41,7 @@ async def test_what_was_uploaded_is_found_good(site, compression):  # noqa: F811
     assert progress[-1].done_bytes == progress[-1].total_bytes == upload.compressed_size
 
 
-async def test_a_missing_object_is_a_difference(site):  # noqa: F811
+async def test_a_missing_object_is_a_difference(site):
     (site.yard.local / "clip.mp4").write_bytes(b"clip")
     (upload,) = await site.upload("clip.mp4")
     await site.store.delete(upload.s3_object_key)
@@ -55,7 +54,7 @@ async def test_a_missing_object_is_a_difference(site):  # noqa: F811
     assert "object is missing, present was expected" in record.error_message
 
 
-async def test_other_content_under_the_key_is_a_difference(site):  # noqa: F811
+async def test_other_content_under_the_key_is_a_difference(site):
     (site.yard.local / "clip.mp4").write_bytes(b"clip")
     (upload,) = await site.upload("clip.mp4")
     body = bytearray(upload.compressed_size)
@@ -70,7 +69,7 @@ async def test_other_content_under_the_key_is_a_difference(site):  # noqa: F811
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
-async def test_only_a_deep_check_finds_a_byte_that_rotted(local_site, compression):  # noqa: F811
+async def test_only_a_deep_check_finds_a_byte_that_rotted(local_site, compression):
     mixed_tree(local_site.yard.local / "mixed")
     (upload,) = await local_site.upload("mixed", compression=compression)
     await local_site.damage(upload.s3_object_key, at=2 << 20)
@@ -87,7 +86,7 @@ async def test_only_a_deep_check_finds_a_byte_that_rotted(local_site, compressio
         assert found["content"] == "the content of 'mixed/clip.mp4' is not what was packed"
 
 
-async def test_an_archive_of_others_is_read_to_its_end(site):  # noqa: F811
+async def test_an_archive_of_others_is_read_to_its_end(site):
     await site.put_foreign("theirs.tar.gz", {"a": b"1" * 5000, "b": None})
     async with site.open() as ctx:
         plain = await one(ctx, "theirs.tar.gz")
@@ -97,7 +96,7 @@ async def test_an_archive_of_others_is_read_to_its_end(site):  # noqa: F811
     assert deep.metadata["found"]["members"] == 2
 
 
-async def test_what_is_no_archive_at_all_is_a_difference(local_site):  # noqa: F811
+async def test_what_is_no_archive_at_all_is_a_difference(local_site):
     await local_site.store.put("noise.tar.gz", b"noise" * 1000)
     async with local_site.open() as ctx:
         deep = await one(ctx, "noise.tar.gz", deep=True)
@@ -105,7 +104,7 @@ async def test_what_is_no_archive_at_all_is_a_difference(local_site):  # noqa: F
     assert "neither a tar archive nor one compressed" in deep.error_message
 
 
-async def test_all_asks_once_for_each_object_that_should_be_there(local_site):  # noqa: F811
+async def test_all_asks_once_for_each_object_that_should_be_there(local_site):
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         (local_site.yard.local / name).write_bytes(name.encode() * 100)
     await local_site.upload("a.mp4", "b.mp4", "c.mp4")
@@ -122,7 +121,7 @@ async def test_all_asks_once_for_each_object_that_should_be_there(local_site):  
     assert len(records) == 2
 
 
-async def test_nothing_and_unknown_are_refused(local_site):  # noqa: F811
+async def test_nothing_and_unknown_are_refused(local_site):
     async with local_site.open() as ctx:
         with pytest.raises(UsageError):
             await verify(ctx, [])
@@ -130,7 +129,7 @@ async def test_nothing_and_unknown_are_refused(local_site):  # noqa: F811
             await verify(ctx, ["nothing.tar.gz"])
 
 
-async def test_a_store_that_can_not_be_read_fails_one_and_spares_the_rest(local_site):  # noqa: F811
+async def test_a_store_that_can_not_be_read_fails_one_and_spares_the_rest(local_site):
     for name in ("a.mp4", "b.mp4"):
         (local_site.yard.local / name).write_bytes(name.encode())
     await local_site.upload("a.mp4", "b.mp4")
@@ -140,3 +139,38 @@ async def test_a_store_that_can_not_be_read_fails_one_and_spares_the_rest(local_
     async with local_site.open() as ctx:
         records = await verify(ctx, everything=True, deep=True)
     assert sorted(r.status for r in records) == ["failed", "success"]
+
+
+async def test_an_encrypted_archive_is_hashed_without_and_looked_into_with_its_key(site, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32)
+    other = tmp_path / "other"
+    other.write_bytes(b"o" * 32)
+    mixed_tree(site.yard.local / "mixed")
+    (upload,) = await site.upload("mixed", encrypt=str(key))
+    async with site.open() as ctx:
+        without = await one(ctx, upload.operation_id, deep=True)
+        with_key = await one(ctx, upload.operation_id, deep=True, key=str(key))
+        wrong = await one(ctx, upload.operation_id, deep=True, key=str(other))
+    assert [without.error_message, with_key.error_message] == [None, None]
+    assert "read_crc64nvme" in without.metadata["checks"]
+    assert "members" not in without.metadata["found"]
+    assert with_key.metadata["found"]["members"] == 45
+    assert "another key" in wrong.error_message
+    if site.store.scheme == "s3":
+        assert "read_etag" in without.metadata["checks"]
+
+
+async def test_a_byte_that_rotted_in_an_encrypted_archive_is_found(local_site, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32)
+    mixed_tree(local_site.yard.local / "mixed")
+    (upload,) = await local_site.upload("mixed", encrypt=str(key))
+    await local_site.damage(upload.s3_object_key, at=2 << 20)
+    async with local_site.open() as ctx:
+        without = await one(ctx, upload.operation_id, deep=True)
+        with_key = await one(ctx, upload.operation_id, deep=True, key=str(key))
+    assert {d["check"] for d in without.metadata["differences"]} == {"read_crc64nvme"}
+    assert {d["found"] for d in with_key.metadata["differences"]} >= {
+        "the encrypted archive was altered"
+    }

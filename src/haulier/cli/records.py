@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -89,16 +89,19 @@ def history(
         from haulier.cli.render import table
 
         columns = ("id", "started", "type", "status", "name", "size", "result")
-        table(columns, map(_operation_row, page.items))
+        table(columns, (_operation_row(record) for record in page.items))
     _say_more(page.next_cursor)
 
 
 def _operation_row(record: OperationRecord) -> tuple[object, ...]:
-    from haulier.cli.render import identifier
+    from haulier.cli.render import identifier, is_drawn
     from haulier.core.records import UploadRecord, format_time
     from haulier.core.units import format_size
 
-    size = record.original_size if isinstance(record, UploadRecord) else None
+    size, result = None, record.result_path
+    if isinstance(record, UploadRecord):
+        size = record.original_size
+        result = record.s3_object_key if is_drawn() else result
     return (
         identifier(record.operation_id),
         format_time(record.started_at.replace(microsecond=0)),
@@ -106,7 +109,7 @@ def _operation_row(record: OperationRecord) -> tuple[object, ...]:
         record.status,
         record.target_name,
         "" if size is None else format_size(size),
-        record.error_message or record.result_path or "",
+        record.error_message or result or "",
     )
 
 
@@ -137,13 +140,18 @@ def show(
         return
     from haulier.cli.render import table
 
-    rows: list[tuple[str, object]] = []
-    for name, value in record.to_json().items():
-        nested = value.items() if isinstance(value, dict) else ()
-        rows += [(f"{name}.{key}", inner) for key, inner in nested if inner not in (None, {}, [])]
-        if value not in (None, "", [], {}) and not nested:
-            rows.append((name, value))
-    table(("field", "value"), rows)
+    table(("field", "value"), _fields(record.to_json()))
+
+
+def _fields(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield what is known, the fields of records in it as `record.field`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _fields(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value:
+            yield f"{prefix}{name}", " ".join(map(str, value))
+        elif value not in (None, "", []):
+            yield f"{prefix}{name}", value
 
 
 def files(

@@ -25,6 +25,7 @@ _PLAIN_INTERVAL_S = 2.0
 _TICK_S = 0.1
 _NAME_WIDTH = 24
 _SHORT_ID = 8
+_SHORT_COLUMNS = frozenset({"id", "kind", "mode", "size", "started", "state", "status", "type"})
 
 
 @asynccontextmanager
@@ -89,6 +90,7 @@ class _LiveLines:
             expand=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._shown: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -99,21 +101,24 @@ class _LiveLines:
 
     def show(self, snapshot: Progress) -> None:
         """Draw `snapshot`; what has ended becomes a line above the live ones."""
-        if snapshot.is_final and snapshot.id in self._tasks:
-            self._bars.remove_task(self._tasks[snapshot.id])
+        if snapshot.is_final:
+            self._remove(snapshot.id)
             self._bars.console.print(printable(format_progress(snapshot)), markup=False)
         else:
+            self._shown.add(snapshot.id)
             self._draw(snapshot)
-        if len(self._tasks) > 1:
-            self._draw(self._board.total())
+        total = self._board.total()
+        if total.is_final:
+            self._remove(TOTAL_ID)
+        elif len(self._shown) > 1:
+            self._draw(total)
 
     def _draw(self, snapshot: Progress) -> None:
         if snapshot.id not in self._tasks:
             name = printable(snapshot.name)
             self._tasks[snapshot.id] = self._bars.add_task(name, stage="", figures="")
-            if TOTAL_ID in self._tasks and snapshot.id != TOTAL_ID:
-                # The line of all stays below the others.
-                self._bars.remove_task(self._tasks.pop(TOTAL_ID))
+            if snapshot.id != TOTAL_ID:
+                self._remove(TOTAL_ID)  # it is drawn again, below the others
         self._bars.update(
             self._tasks[snapshot.id],
             completed=snapshot.done_bytes,
@@ -121,6 +126,11 @@ class _LiveLines:
             stage=snapshot.stage,
             figures=_figures(snapshot),
         )
+
+    def _remove(self, id_: str) -> None:
+        task = self._tasks.pop(id_, None)
+        if task is not None:
+            self._bars.remove_task(task)
 
 
 def _figures(snapshot: Progress) -> str:
@@ -137,9 +147,9 @@ def _figures(snapshot: Progress) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table on stdout: drawn on a terminal, one tab-separated line per row elsewhere.
 
-    When a terminal is too narrow, the last column is folded, and no other.
+    When a terminal is too narrow, columns of free text are folded.
     """
-    if not is_terminal(sys.stdout):
+    if not is_drawn():
         for row in rows:
             print("\t".join(printable(cell) for cell in row))
         return
@@ -148,16 +158,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for position, name in enumerate(columns, start=1):
-        is_last = position == len(columns)
-        drawn.add_column(name, no_wrap=not is_last, overflow="fold" if is_last else "ellipsis")
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        drawn.add_column(name, no_wrap=name in _SHORT_COLUMNS, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(drawn)
 
 
+def is_drawn() -> bool:
+    """Tell whether tables are drawn for a person, and may leave out what `show` tells."""
+    return is_terminal(sys.stdout)
+
+
 def identifier(operation_id: str) -> str:
     """Return an id for a table: whole for programs, on a terminal the beginning, which is as good
     as the whole wherever an id is asked for."""
-    return operation_id[:_SHORT_ID] if is_terminal(sys.stdout) else operation_id
+    return operation_id[:_SHORT_ID] if is_drawn() else operation_id

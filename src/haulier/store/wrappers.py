@@ -3,9 +3,9 @@ abilities: whatever is not wrapped is the inner store's own method."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from haulier.errors import Transient
 from haulier.net.retry import retrying
@@ -19,6 +19,8 @@ from haulier.store.base import (
     PartReceipt,
     no_advance,
 )
+
+T = TypeVar("T")
 
 _GET_ATTEMPTS = 6
 
@@ -146,7 +148,7 @@ class Retrying(_Wrapper):
                 if failures >= self._attempts or (end is not None and start >= end):
                     raise
 
-    async def _try(self, work: Callable[[], Any]) -> Any:
+    async def _try(self, work: Callable[[], Awaitable[T]]) -> T:
         return await retrying(work, attempts=self._attempts)
 
 

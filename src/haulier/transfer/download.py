@@ -278,10 +278,10 @@ class _Run:
                 self._received += len(piece)
                 self._retries.refill()
                 self._count()
-                if flight.is_full:
-                    return
                 if self._pace is not None:
                     await self._pace(len(piece))
+                if flight.is_full:
+                    return
         finally:
             if flight.position > self._crcs.get(start, (start, 0))[0]:
                 self._crcs[start] = (flight.position, crc)

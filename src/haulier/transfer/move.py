@@ -212,7 +212,7 @@ def _remove(source: Path, entries: list[TreeEntry], on_step: OnStep) -> None:
         with contextlib.suppress(FileNotFoundError):
             if entry.is_directory:
                 _remove_directory(path)
-            elif entry.is_still(path.lstat()):
+            elif entry.is_still(path.lstat(), names_went=True):
                 path.unlink()
             else:
                 raise SourceChanged(f"{path} changed after it was copied, and stays")

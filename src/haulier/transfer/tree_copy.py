@@ -36,15 +36,17 @@ class TreeEntry:
     def below(self, root: Path) -> Path:
         return root / self.path if self.path else root
 
-    def is_still(self, now: os.stat_result) -> bool:
-        """Tell whether `now` is the status of the same thing, unchanged."""
+    def is_still(self, now: os.stat_result, *, names_went: bool = False) -> bool:
+        """Tell whether `now` is the status of the same thing, unchanged.
+
+        `names_went`: other names of it may have been removed since, which changes its ctime.
+        """
         was = self.status
         if not os.path.samestat(was, now) or was.st_mode != now.st_mode:
             return False
         if (was.st_size, was.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
             return False
-        # Removing one of several names changes the ctime seen through the others.
-        return self.has_hard_links or was.st_ctime_ns == now.st_ctime_ns
+        return was.st_ctime_ns == now.st_ctime_ns or (names_went and self.has_hard_links)
 
 
 def scan(root: Path) -> list[TreeEntry]:

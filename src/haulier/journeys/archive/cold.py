@@ -130,19 +130,22 @@ async def _archive_one(
         keep_failure=True,
     ) as running:
         archive = await of_upload(ctx, upload)
-        info = await _in_class(archive, storage_class)
-        _require_same(upload, info)
+        info = await _in_class(upload, archive, storage_class)
         await ctx.catalog.transaction(lambda tx: _record_class(tx, upload, info, storage_class))
     return running.record
 
 
-async def _in_class(archive: StoredArchive, storage_class: str) -> ObjectInfo:
+async def _in_class(upload: UploadRecord, archive: StoredArchive, storage_class: str) -> ObjectInfo:
     from haulier.store.s3_setup import copy_to_class
 
     info = await archive.store.head(archive.key)
+    _require_same(upload, info)
     if info.storage_class == storage_class:  # an earlier run died before it was recorded
         return info
-    return await copy_to_class(_bucket_of(archive.destination), archive.key, storage_class)
+    bucket = _bucket_of(archive.destination)
+    moved = await copy_to_class(bucket, archive.key, storage_class)
+    _require_same(upload, moved)
+    return moved
 
 
 def _require_same(upload: UploadRecord, info: ObjectInfo) -> None:

@@ -59,9 +59,12 @@ class _Pieces:
         self._advance = advance
         self._held = memoryview(b"")
         self._coming: concurrent.futures.Future[bytes] | None = None
+        self._asking = asyncio.Lock()
         self._stopped = self._ended = False
 
     def read(self, size: int, /) -> bytes:
+        if self._stopped:
+            raise InterruptedError
         if not self._held and not self._ended:
             self._held = memoryview(self._next_piece())
         data = bytes(self._held[:size])
@@ -70,8 +73,6 @@ class _Pieces:
         return data
 
     def _next_piece(self) -> bytes:
-        if self._stopped:
-            raise InterruptedError
         try:
             piece = (self._coming or self._ask()).result()
         except concurrent.futures.CancelledError:
@@ -85,13 +86,15 @@ class _Pieces:
         return self._coming
 
     async def _following(self) -> bytes:
-        if self._stopped:
-            raise asyncio.CancelledError
-        return await anext(self._pieces, b"")
+        async with self._asking:
+            if self._stopped:
+                raise asyncio.CancelledError
+            return await anext(self._pieces, b"")
 
     async def stop(self) -> None:
-        """Let nothing more be read; a piece under way is given up."""
+        """Let nothing more be read; when this returns, nobody asks for a piece any more."""
         self._stopped = True
         if self._coming is not None:
             self._coming.cancel()
-            await asyncio.wait([asyncio.wrap_future(self._coming)])
+        async with self._asking:
+            pass
