@@ -110,3 +110,13 @@ async def test_a_bug_is_recorded_too(yard):
         OperationStatus.FAILED,
         "ZeroDivisionError: division by zero",
     )
+
+
+async def test_what_comes_in_several_pieces_is_one_thing_on_the_board(yard):
+    async with yard.open() as ctx:
+        async with begin(ctx) as running:
+            running.measure(100, "first").add(100)
+            running.measure(50, "second").add(50)
+        events = ctx.board.sample()
+    assert {event.id for event in events} == {running.operation_id}
+    assert (events[-1].stage, events[-1].done_bytes, events[-1].total_bytes) == ("second", 150, 150)

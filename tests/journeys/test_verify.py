@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from archive.trees import mixed_tree
 from haulier.core.records import OperationStatus
-from haulier.errors import UnknownReference, UsageError
+from haulier.errors import ConnectionLost, UnknownReference, UsageError
 from haulier.journeys.archive.delete import delete
 from haulier.journeys.archive.references import resolve
 from haulier.journeys.archive.verify import verify
@@ -174,3 +175,28 @@ async def test_a_byte_that_rotted_in_an_encrypted_archive_is_found(local_site, t
     assert {d["found"] for d in with_key.metadata["differences"]} >= {
         "the encrypted archive was altered"
     }
+
+
+async def test_a_place_that_can_not_be_opened_spares_the_others(local_site):
+    for name in ("a.mp4", "b.mp4"):
+        (local_site.yard.local / name).write_bytes(name.encode())
+    first, second = await local_site.upload("a.mp4", "b.mp4")
+    async with local_site.open() as ctx:
+        away = {**first.metadata, "destination": {"root": "s3://away"}}
+        await ctx.catalog.transaction(lambda tx: tx.put_operation(replace(first, metadata=away)))
+        open_destination = ctx.open_destination
+
+        async def refuse(place):
+            if place.root == "s3://away":
+                raise ConnectionLost("away is away")
+            return await open_destination(place)
+
+        ctx.open_destination = refuse
+        for records in (
+            await verify(ctx, everything=True),
+            await verify(ctx, [second.operation_id, first.operation_id]),
+        ):
+            assert [(r.target_name == "b.mp4", r.status, r.error_message) for r in records] == [
+                (True, OperationStatus.SUCCESS, None),
+                (False, OperationStatus.FAILED, "away is away"),
+            ]

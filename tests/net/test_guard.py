@@ -126,7 +126,7 @@ async def test_a_name_for_nothing_but_inside_addresses_is_refused() -> None:
 
 async def test_failures_to_resolve_are_errors_of_ours() -> None:
     failing = GuardedResolver(AddressGuard(), Resolver(socket.gaierror(-2, "unknown")))
-    with pytest.raises(errors.ConnectionLost, match="none.example can't be resolved"):
+    with pytest.raises(errors.ConnectionLost, match=r"none\.example can't be resolved"):
         await failing.resolve("none.example")
 
     class Slow(Resolver):
@@ -135,5 +135,5 @@ async def test_failures_to_resolve_are_errors_of_ours() -> None:
             raise AssertionError
 
     slow = GuardedResolver(AddressGuard(), Slow([]), timeout_s=0.01)
-    with pytest.raises(errors.TimedOut, match="slow.example"):
+    with pytest.raises(errors.TimedOut, match=r"slow\.example"):
         await slow.resolve("slow.example")

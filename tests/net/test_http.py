@@ -100,7 +100,7 @@ async def test_a_connection_that_breaks_or_never_was(
     server: RangeServer, client: HttpClient
 ) -> None:
     server.put("/a", b"x" * 1000).faults.append(Fault(cut_after=10))
-    with pytest.raises(errors.ConnectionLost, match="GET http://127.0.0.1:.*/a"):
+    with pytest.raises(errors.ConnectionLost, match=r"GET http://127\.0\.0\.1:.*/a"):
         await get(client, server.url("/a"))
     port = server.port
     await server.__aexit__(None, None, None)

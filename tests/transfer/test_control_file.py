@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import subprocess
@@ -168,10 +169,11 @@ def test_on_a_full_disk_the_last_bytes_make_room_for_the_claim(small_disk: Path)
     target = small_disk / "film"
     part = PartFile(target)
     written = 0
-    with pytest.raises(errors.StorageFull):
-        while True:
+    with contextlib.suppress(errors.StorageFull):
+        while written < 2 << 20:
             part.write(bytes(4096), written)
             written += 4096
+    assert written < 2 << 20
     kept = Resumable(version=Version(size_bytes=1 << 30, etag='"a"'), done=((0, written),))
     with pytest.raises(errors.StorageFull):
         part.save("x", "x", kept)

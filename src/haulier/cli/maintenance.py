@@ -105,8 +105,8 @@ def doctor(to: ToOption = None, as_json: JsonOption = False, data: DataOption = 
     else:
         rows = []
         for finding in findings:
-            told = finding.detail if finding.fix is None else f"{finding.detail}. {finding.fix}"
-            rows.append((finding.state, finding.name, told))
+            fix = "" if finding.fix is None else f". {finding.fix}"
+            rows.append((finding.state, finding.name, finding.detail.rstrip(".") + fix))
         table(("state", "what", "found"), rows)
     if any(finding.state == "problem" for finding in findings):
         raise SystemExit(1)

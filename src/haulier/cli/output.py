@@ -9,7 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from haulier.core.records import JsonRecord, OperationRecord, OperationStatus, UploadRecord
+from haulier.core.records import (
+    JsonRecord,
+    OperationRecord,
+    OperationStatus,
+    UploadRecord,
+    utc_now,
+)
 from haulier.errors import HaulierError, UsageError
 
 _NOT_DONE = frozenset({OperationStatus.FAILED, OperationStatus.PARTIAL, OperationStatus.CANCELLED})
@@ -76,8 +82,10 @@ def _failure(operation_type: str, target: str, error: HaulierError) -> Operation
         operation_type=operation_type,
         target_path=target,
         target_name=target,
+        completed_at=utc_now(),
         status=OperationStatus.FAILED,
         error_message=error.message,
+        command_args=sys.argv[1:],
         metadata={"error": {"code": error.code, "hint": error.hint}},
     )
 

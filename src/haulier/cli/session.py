@@ -41,9 +41,7 @@ class Session:
         self._to = to
         self._limit_rate = limit_rate
         self._silent = silent
-        logging.basicConfig(
-            level=self.settings.general.log_level, format="%(levelname)s %(name)s: %(message)s"
-        )
+        _log_at(self.settings.general.log_level)
 
     def run(self, work: Callable[[ArchiveContext], Coroutine[Any, Any, T]], *, hint: str = "") -> T:
         """Open the journey, do `work` with its progress on the screen, and return the result.
@@ -63,3 +61,10 @@ class Session:
             progress(ctx.board, silent=self._silent),
         ):
             return await work(ctx)
+
+
+def _log_at(level: str) -> None:
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if logging.getLogger().level >= logging.WARNING:
+        # It warns of every single attempt; what comes of them all is told anyway.
+        logging.getLogger("stamina").setLevel(logging.ERROR)

@@ -72,14 +72,13 @@ class Intervals:
 
         Without a size the last gap has no end.
         """
-        start = 0
+        start, end = 0, size_bytes
         for run_start, run_end in self._runs:
             if run_start > start:
-                return start, run_start if size_bytes is None else min(run_start, size_bytes)
+                end = run_start if end is None else min(run_start, end)
+                break
             start = run_end
-        if size_bytes is None:
-            return start, None
-        return (start, size_bytes) if start < size_bytes else None
+        return (start, end) if end is None or start < end else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ class RunningOperation:
         self._ctx = ctx
         self.record = record
         self.meter: Meter | None = None
+        self._measured_bytes = 0
 
     @property
     def operation_id(self) -> str:
@@ -35,10 +36,12 @@ class RunningOperation:
         self.record = replace(self.record, metadata={**self.record.metadata, **metadata})
 
     def measure(self, size_bytes: int, stage: str) -> Meter:
-        """Show progress over `size_bytes`; the meter ends with the operation."""
-        self.meter = self._ctx.board.start(
-            self.operation_id, self.record.target_name, size_bytes, stage
-        )
+        """Show progress over `size_bytes` more; the meter ends with the operation."""
+        self._measured_bytes += size_bytes
+        if self.meter is None:
+            self.meter = self._ctx.board.start(self.operation_id, self.record.target_name)
+        self.meter.set_stage(stage)
+        self.meter.set_total(self._measured_bytes)
         return self.meter
 
     def result_in(self, path: str) -> None:

@@ -123,7 +123,9 @@ def select(target: Target, options: UploadOptions) -> Selected:
         NothingSelected: the patterns leave nothing of a directory, or it is no file at all.
     """
     selection = Selection(
-        exclude=options.exclude, include=options.include, ignore_lines=_ignore_lines(target.path)
+        exclude=options.exclude,
+        include=options.include,
+        ignore_lines=lambda directory: _ignore_lines(os.path.join(target.path, directory)),
     )
     walked = walk(target.path, selection.takes)
     _require_something(target, walked)

@@ -6,7 +6,7 @@ is recorded, so that the history tells when an archive was last known to be good
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,13 @@ from typing import Any
 from haulier.archive.index import ArchiveIndex
 from haulier.catalog.filters import OperationFilter
 from haulier.core.records import FileStatus, OperationRecord, UploadRecord
-from haulier.errors import DecryptionFailed, NoSuchObject, UsageError, VerificationFailed
+from haulier.errors import (
+    DecryptionFailed,
+    HaulierError,
+    NoSuchObject,
+    UsageError,
+    VerificationFailed,
+)
 from haulier.journeys.archive.bookkeeping import RunningOperation, operation
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.readback import ReadBack, read_back
@@ -65,13 +71,36 @@ async def verify(
     """
     if not references and not everything:
         raise UsageError("nothing to verify", hint="Name an ID or a key, or give --all.")
-    archives = [await resolve(ctx, reference) for reference in references]
-    results = [await _verify_one(ctx, archive, deep=deep, key=key) for archive in archives]
+    wanted = [(reference, await _located(resolve(ctx, reference))) for reference in references]
     if everything:
-        async for upload in _stored_uploads(ctx):
-            archive = await of_upload(ctx, upload)
-            results.append(await _verify_one(ctx, archive, deep=deep, key=key))
-    return results
+        wanted += [
+            (upload.target_name, await _located(of_upload(ctx, upload)))
+            async for upload in _stored_uploads(ctx)
+        ]
+    return [
+        await _not_reached(ctx, name, found)
+        if isinstance(found, HaulierError)
+        else await _verify_one(ctx, found, deep=deep, key=key)
+        for name, found in wanted
+    ]
+
+
+async def _located(search: Awaitable[StoredArchive]) -> StoredArchive | HaulierError:
+    """Return the archive, or why its store can't be asked; a wrong reference is raised."""
+    try:
+        return await search
+    except UsageError:
+        raise
+    except HaulierError as error:
+        return error
+
+
+async def _not_reached(ctx: ArchiveContext, name: str, error: HaulierError) -> OperationRecord:
+    async with operation(
+        ctx, "verify", target_path=name, target_name=name, keep_failure=True
+    ) as running:
+        raise error
+    return running.record
 
 
 async def _stored_uploads(ctx: ArchiveContext) -> AsyncIterator[UploadRecord]:
