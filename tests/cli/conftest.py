@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,6 @@ class Program:
     """Runs `haulier` with its embedded store below `root`."""
 
     root: Path
-    env: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         self.media = self.root / "media"
@@ -36,36 +35,35 @@ class Program:
             "MGMT_LOCAL_DIR": str(self.media),
         }
 
-    def __call__(self, *args, code=0, env=None, **options):
+    def __call__(self, *args, code=0, env=None):
         """Run to the end; the exit code has to be `code`."""
         done = subprocess.run(
             [*PROGRAM, *args],
             cwd=self.here,
             env={**self.env, **(env or {})},
-            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
             check=False,
-            **options,
         )
         out, err = done.stdout.decode(), done.stderr.decode()
         assert done.returncode == code, f"exit {done.returncode}\n{out}\n{err}"
         assert "Traceback" not in err
         return Printed(out, err)
 
-    def json(self, *args, code=0, **options):
+    def json(self, *args, code=0):
         """Run with `--json` and return what the one document on stdout says."""
-        return json.loads(self(*args, "--json", code=code, **options).out)
+        return json.loads(self(*args, "--json", code=code).out)
 
     def start(self, *args, **options):
         """Start and return the process, its output in pipes."""
-        defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        defaults = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
         return subprocess.Popen(
-            [*PROGRAM, *args],
-            cwd=self.here,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            **{**defaults, **options},
+            [*PROGRAM, *args], cwd=self.here, env=self.env, **{**defaults, **options}
         )
 
     def make(self, name, content=b"content"):

@@ -95,7 +95,7 @@ def test_what_makes_no_sense_ends_with_2_and_says_why(shell, arguments, words):
 
 def test_bad_settings_end_with_2(shell):
     shell.env["MGMT_COMPRESSION"] = "rar"
-    assert "MGMT_COMPRESSION in the environment" in shell.run("history", code=2).stderr
+    assert "MGMT_COMPRESSION from the environment" in shell.run("history", code=2).stderr
 
 
 def test_a_missing_target_is_a_failed_record(shell):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from haulier.catalog.catalog import Catalog
+from haulier.cli.main import app
 from haulier.core.records import (
     FileRecord,
     FileStatus,
@@ -66,6 +67,20 @@ def filled(haulier):
     return haulier
 
 
+@pytest.fixture
+def ask(filled, monkeypatch, capsys):
+    """Run the program in this process, which spares the start of another."""
+    for name, value in filled.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(filled.here)
+
+    def ask(*args):
+        app([*args, "--json"], standalone_mode=False)
+        return json.loads(capsys.readouterr().out)
+
+    return ask
+
+
 def days(listed):
     return [int(record["operation_id"][:8]) for record in listed]
 
@@ -87,8 +102,8 @@ def days(listed):
         (["--limit", "2"], [5, 4]),
     ],
 )
-def test_history_filters(filled, flags, expected):
-    assert days(filled.json("history", *flags)) == expected
+def test_history_filters(ask, flags, expected):
+    assert days(ask("history", *flags)) == expected
 
 
 def test_pages_follow_each_other(filled):
@@ -150,8 +165,8 @@ def test_show_of_an_unknown_id(filled):
         (["--limit", "3"], 3),
     ],
 )
-def test_files_filters(filled, flags, count):
-    assert len(filled.json("files", *flags)) == count
+def test_files_filters(ask, flags, count):
+    assert len(ask("files", *flags)) == count
 
 
 def test_the_registry_is_exported_whole_or_filtered(filled):

@@ -479,6 +479,8 @@ class DownloadMachine(RuleBasedStateMachine):
             return
         kept = self.download.resumable()
         self.download = RangedDownload(piece_bytes=self.piece_bytes, resume=kept)
+        if kept is None:
+            self.file.clear()
         self.gave_up = False
         self.epoch = 0
         self.asked.clear()

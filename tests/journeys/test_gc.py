@@ -101,7 +101,9 @@ async def test_an_index_without_its_archive(site):
     async with site.open() as ctx:
         assert await find_garbage(ctx) == []
         await later(ctx, 25)
+        site.store.asked.clear()
         found = {item.key: item for item in await find_garbage(ctx)}
+        assert site.store.asked == [("head", "beach.mp4.tar.gz"), ("head", "foreign.tar.gz")]
         assert set(found) == {"beach.mp4.tar.gz.index.gz", "foreign.tar.gz.index.gz"}
         ours, foreign = found.values()
         assert (ours.kind, ours.known, ours.operation_id) == (

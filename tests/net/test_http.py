@@ -3,12 +3,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from haulier import errors
 from haulier.net.guard import AddressGuard
-from haulier.net.http import HttpClient, parse_retry_after, printable
+from haulier.net.http import HttpClient, _keeps_secrets, parse_retry_after, printable
 from haulier.testing.range_server import Fault, RangeServer
 
 
@@ -217,6 +218,37 @@ async def test_a_redirect_to_the_inside_is_refused(server: RangeServer, target: 
         with pytest.raises(errors.AddressRefused):
             await get(client, url.replace("127.0.0.1", "localhost"))
     assert [request.path for request in server.log] == ["/a"]
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://x:port/"])
+async def test_a_redirect_to_nonsense_is_refused(
+    server: RangeServer, client: HttpClient, target: str
+) -> None:
+    with pytest.raises((errors.AddressRefused, errors.UsageError)):
+        await get(client, redirect(server, "/a", target))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("http://a/x", "http://a/y", True),
+        ("http://a/", "https://a/", True),
+        ("http://a:80/", "https://a:443/", True),
+        ("https://a/", "http://a/", False),
+        ("http://a:8080/", "https://a/", False),
+        ("http://a/", "http://a:8080/", False),
+        ("http://a/", "http://b.a/", False),
+    ],
+)
+def test_what_counts_as_the_same_server(old: str, new: str, kept: bool) -> None:
+    assert _keeps_secrets(urlsplit(old), urlsplit(new)) is kept
+
+
+async def test_headers_can_not_smuggle_others(server: RangeServer, client: HttpClient) -> None:
+    server.put("/a", b"x")
+    with pytest.raises(errors.UsageError):
+        await get(client, server.url("/a"), headers={"X-A": "b\r\nX-C: d"})
+    assert server.log == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0x7f.1"])

@@ -386,6 +386,13 @@ async def test_an_existing_target_is_refused_before_anything_is_asked(case: Case
     assert case.target.read_bytes() == b"new"
 
 
+async def test_a_directory_is_never_overwritten(case: Case) -> None:
+    case.target.mkdir()
+    with pytest.raises(errors.DuplicateName):
+        await case.fetch(overwrite=True)
+    assert case.server.log == []
+
+
 async def test_a_target_that_appears_meanwhile_is_not_replaced(case: Case) -> None:
     file = case.server.put("/film.mp4", b"new")
     file.faults.append(Fault(before=lambda: case.target.write_bytes(b"somebody's") and None))

@@ -73,6 +73,7 @@ _BY_STATUS: dict[int, type[errors.HaulierError]] = {
     416: RangeNotSatisfiable,
     429: errors.RateLimited,
     500: errors.ServiceFault,
+    501: errors.RequestRejected,
     502: errors.ServiceFault,
     503: errors.RateLimited,
     504: errors.ServiceFault,

@@ -110,7 +110,7 @@ async def download(
         raise errors.UsageError("connections, piece_bytes and attempts are at least 1")
     if expected_checksum is not None:
         expected_checksum = ":".join(parse_checksum(expected_checksum))
-    if not overwrite:
+    if not overwrite or target.is_dir():
         refuse_existing(target)
     part = PartFile(target, sync=fsync)
     try:

@@ -19,6 +19,7 @@ from haulier.archive.parts import CutPart
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.journal import PartRow
 from haulier.core.checksums import combine_crc64nvme, crc64nvme, multipart_etag
+from haulier.errors import BadDigest
 from haulier.store.base import Advance, Buffer, MultipartStore, Part, PartReceipt, no_advance
 
 
@@ -212,9 +213,7 @@ class PartSender:
             loop = asyncio.get_running_loop()
             part, row = await loop.run_in_executor(self.pool, self._prepare, cut, offset)
             await self.catalog.transaction(lambda tx: tx.put_part(row))
-            receipt = await self.store.put_part(
-                self.key, self.upload_id, part, advance=_scaled(self.advance, row)
-            )
+            receipt = await self._put(part, row)
             await self.catalog.transaction(
                 lambda tx: tx.mark_part_stored(self.operation_id, row.number, receipt.etag)
             )
@@ -222,6 +221,15 @@ class PartSender:
                 await self.on_stored(replace(row, etag=receipt.etag))
         finally:
             slots.release()
+
+    async def _put(self, part: Part, row: PartRow) -> PartReceipt:
+        """Send `part`; once more when it arrived as other bytes, for ours are still right."""
+        try:
+            return await self.store.put_part(
+                self.key, self.upload_id, part, advance=_scaled(self.advance, row)
+            )
+        except BadDigest:
+            return await self.store.put_part(self.key, self.upload_id, part)
 
 
 def _md5_of(buffers: Sequence[Buffer]) -> str:

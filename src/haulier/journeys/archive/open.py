@@ -9,7 +9,7 @@ import getpass
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -230,6 +230,8 @@ class _Opener:
             await self._catalog.transaction(
                 lambda tx: tx.put_checks(place.identity, asdict(checks), utc_now())
             )
+        if (self._settings.s3.sse or "").startswith("aws:kms"):
+            checks = replace(checks, etag_is_md5=False)  # KMS makes ETags of its own
         return store.with_checks(checks), checks
 
     def _access_values(self, place: Destination) -> dict[str, Any]:
