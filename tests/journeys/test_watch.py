@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 import pytest
 
 from haulier.catalog.filters import OperationFilter
-from haulier.core.records import OperationStatus
-from haulier.errors import TargetMissing, UsageError
+from haulier.errors import AccessDenied, TargetMissing, UsageError
 from haulier.journeys.archive import watch as module
 from haulier.journeys.archive.watch import signature_of, watch
 from haulier.store.local import LocalStore
-from haulier.store.s3_errors import errors
 
 
 class Over(Exception):
@@ -79,8 +78,8 @@ async def test_a_tree_settles_as_a_whole(yard):
     inner.mkdir(parents=True)
     (inner / "a").write_bytes(b"a")
     late = lambda: (inner / "b").write_bytes(b"b")  # noqa: E731
-    assert await Script(9, late, 0).play(yard) == []
-    assert await Script(9, late, 9).play(yard) == [("tree", "success")]
+    assert await Script(6, late, 6).play(yard) == []
+    assert await Script(6, late, 6, 0).play(yard) == [("tree", "success")]
     assert (yard.completed / "tree" / "inner" / "b").exists()
 
 
@@ -124,7 +123,7 @@ class Refusing(LocalStore):
 
     async def put_part(self, *args, **options):
         if self.refusing:
-            raise errors.AccessDenied("no")
+            raise AccessDenied("no")
         return await super().put_part(*args, **options)
 
 
@@ -151,7 +150,7 @@ async def test_waits_between_tries_grow(yard):
     times = []
     script.tell = lambda records: times.append(script.now) if records else None
     await script.play(yard, store=Refusing(yard.store_dir), settle_s=0.0)
-    waits = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(times)]
     assert waits == [30, 60, 120, 240, 480, 960, 1920]
     assert module.LONGEST_RETRY_S == 3600
 
@@ -182,7 +181,7 @@ async def test_options_that_can_not_work_end_it(yard):
     (yard.local / "a.txt").write_bytes(b"a")
     async with yard.open() as ctx:
         with pytest.raises(UsageError):
-            await watch(ctx, yard.options(exclude=("[",) * 1 + ("\\",)), settle_s=0)
+            await watch(ctx, yard.options(exclude=("\\",)), settle_s=0)
 
 
 def test_a_signature_sees_every_kind_of_change(tmp_path):
@@ -196,11 +195,10 @@ def test_a_signature_sees_every_kind_of_change(tmp_path):
         lambda: os.utime(file, (0, 0)),
         lambda: file.rename(tree / "b"),
         lambda: (tree / "c").symlink_to("b"),
-        lambda: (tree / "b").unlink(),
+        (tree / "b").unlink,
     ):
         change()
         seen.append(signature_of(str(tree)))
     assert len(set(seen)) == len(seen)
     assert signature_of(str(tree)) == seen[-1]
     assert signature_of(str(tmp_path / "missing")) == (0, 0, 0)
-    assert OperationStatus.SUCCESS not in seen

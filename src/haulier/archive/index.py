@@ -304,7 +304,7 @@ def _read_lines(blob: bytes) -> Iterator[bytes]:
             if len(rest) > _MAX_LINE_BYTES:
                 raise CorruptArchive("the index has a line of absurd length")
             yield from lines
-    except isal_zlib.error as error:
+    except isal_zlib.IsalError as error:  # type: ignore[misc]  # isal declares it as a value
         raise CorruptArchive(f"the index is damaged: {error}") from error
     if rest or member.unused_data:
         raise CorruptArchive("the index is damaged: it does not end where it should")

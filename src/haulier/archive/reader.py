@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from isal import igzip, isal_zlib
 
@@ -65,7 +65,8 @@ def open_tar_stream(
         ConfigurationError: there is no such compression.
     """
     if compression == "gzip":
-        return TarByteStream(igzip.IGzipFile(fileobj=io.BufferedReader(_Raw(raw))), max_bytes)
+        unzipped = igzip.IGzipFile(fileobj=io.BufferedReader(_Raw(raw)))  # type: ignore[no-untyped-call]  # isal's stub
+        return TarByteStream(unzipped, max_bytes)
     if compression == "zstd":
         return TarByteStream(_ZstdFrames(raw), max_bytes)
     if compression == "none":
@@ -89,7 +90,7 @@ class TarByteStream:
         """Return at most `size` bytes (more than 0), none at the end."""
         try:
             data = self._source.read(size)
-        except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
+        except (EOFError, gzip.BadGzipFile, isal_zlib.IsalError) as error:  # type: ignore[misc]  # isal declares it as a value
             raise CorruptArchive(f"the archive is damaged: {error}") from error
         self.position += len(data)
         if self._max_bytes is not None and self.position > self._max_bytes:
@@ -129,7 +130,7 @@ class _ZstdFrames:
         source = _ThenSentinel(raw, zstandard.ZstdCompressor().compress(_SENTINEL))
         decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW_BYTES)
         self._frames = decompressor.stream_reader(
-            source, read_size=READ_BYTES, read_across_frames=True
+            cast("IO[bytes]", source), read_size=READ_BYTES, read_across_frames=True
         )
         self._held = b""
         self._ended = False
@@ -194,7 +195,7 @@ def _decode_gzip(data: bytes, expected: int) -> bytes:
     member = isal_zlib.decompressobj(_GZIP_WINDOW)
     try:
         decoded = member.decompress(data, expected + 1)
-    except isal_zlib.error as error:
+    except isal_zlib.IsalError as error:  # type: ignore[misc]  # isal declares it as a value
         raise CorruptArchive(f"the archive is damaged: {error}") from error
     if not member.eof or member.unused_data:
         raise CorruptArchive("the archive is damaged: a gzip member does not end where it should")

@@ -75,7 +75,9 @@ class BufferBody(Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
+        self,
+        writer: AbstractStreamWriter,
+        content_length: int | None,  # noqa: ARG002  # aiohttp's signature
     ) -> None:
         self._is_sent = True
         self._advance(-self._counted)

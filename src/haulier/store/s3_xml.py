@@ -29,7 +29,7 @@ def parse(body: bytes) -> ET.Element:
         raise errors.ServiceFault("the store's answer declares XML entities; refusing to read it")
     try:
         # Long-running calls send spaces ahead of the document to keep the connection alive.
-        root = ET.fromstring(_NOT_XML.sub(b"?", body.lstrip()))  # noqa: S314: no entities, see above
+        root = ET.fromstring(_NOT_XML.sub(b"?", body.lstrip()))  # noqa: S314  # no entities, see above
     except ET.ParseError as exc:
         raise errors.ServiceFault(f"the store's answer is not XML: {exc}") from exc
     for element in root.iter():
@@ -40,7 +40,8 @@ def parse(body: bytes) -> ET.Element:
 def serialize(root: ET.Element) -> bytes:
     """Write a request document in S3's namespace."""
     root.set("xmlns", NAMESPACE)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
 
 
 def text(element: ET.Element, path: str) -> str | None:

@@ -27,7 +27,8 @@ from haulier.store.base import (
 )
 
 HOSTILE_KEYS = [
-    "plain", "with space", "a/b/c.tar.gz", "smörgåsbord", "-rf", "100%", "a+b", "q?x=1", "semi;colon",
+    "plain", "with space", "a/b/c.tar.gz", "smörgåsbord", "-rf", "100%", "a+b", "q?x=1",
+    "semi;colon",
     "quote'\"", "tilde~", "日本語", "..hidden..", "a&b<c>", "n" * 200,
 ]  # fmt: skip
 
