@@ -21,8 +21,8 @@ demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
 
 .PHONY: test
 test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
-	@$(PYTEST) tests -m "not servers and not soak"
-	@$(PYTEST) tests -m "servers and not soak"
+	@$(PYTEST) tests -m "not servers and not processes and not soak"
+	@$(PYTEST) tests -m "(servers or processes) and not soak"
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy, import-linter

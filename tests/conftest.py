@@ -1,4 +1,24 @@
 """Servers that tests share; each is plain code in a module of its own."""
 
+import pytest
+
 from postgres import postgres_url  # noqa: F401 - pytest finds fixtures by name
 from seaweed import s3_server  # noqa: F401 - pytest finds fixtures by name
+
+# Whole folders that start programs again and again; the quick unit run leaves them out.
+_PROCESSES = (
+    "cli",
+    "e2e",
+    "docs/test_guides.py",
+    "transfer/test_move.py",
+    "catalog/test_catalog_processes.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(config.rootpath / "tests").as_posix()
+        if "bucket_site" in item.fixturenames:
+            item.add_marker(pytest.mark.servers)
+        if place.startswith(_PROCESSES):
+            item.add_marker(pytest.mark.processes)

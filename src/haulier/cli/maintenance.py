@@ -153,7 +153,7 @@ def setup(
     from haulier.journeys.archive.cold import setup_bucket
 
     after = None if archive_after is None else parse_duration(archive_after)
-    session = Session(data=data, to=to, silent=True)
+    session = Session(data=data, to=to, silent=True, probe=False)
     done = session.run(
         lambda ctx: setup_bucket(
             ctx, archive_after=after, cors=cors or (), storage_class=storage_class

@@ -23,7 +23,7 @@ class Session:
 
     Args:
         data: the `--data` flag.
-        to, limit_rate: see `open_archive`.
+        to, limit_rate, probe: see `open_archive`.
         silent: no progress, for `--json` and for what is done in a moment.
         settings: settings that the command's own flags give.
     """
@@ -35,12 +35,14 @@ class Session:
         to: str | None = None,
         limit_rate: str | None = None,
         silent: bool = False,
+        probe: bool = True,
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.settings = Settings.load(data=data, **(settings or {}))
         self._to = to
         self._limit_rate = limit_rate
         self._silent = silent
+        self._probe = probe
         _log_at(self.settings.general.log_level)
 
     def run(self, work: Callable[[ArchiveContext], Coroutine[Any, Any, T]], *, hint: str = "") -> T:
@@ -56,6 +58,7 @@ class Session:
                 self.settings,
                 to=self._to,
                 limit_rate=self._limit_rate,
+                probe=self._probe,
                 command_args=sys.argv[1:],
             ) as ctx,
             progress(ctx.board, silent=self._silent),

@@ -76,7 +76,7 @@ def upload(
 
     _check(flags)
     keep_freed_memory()
-    session = Session(data=data, to=to, limit_rate=limit_rate, silent=as_json)
+    session = Session(data=data, to=to, limit_rate=limit_rate, silent=as_json, probe=not dry_run)
     chosen = upload_options(session.settings, **flags)
     with failures_as_json(as_json, "upload", names):
         uploaded = session.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from typing import TYPE_CHECKING
@@ -32,8 +33,11 @@ async def probe(store: S3Store, prefix: str = "") -> StoreChecks:
         refuses_put = await _refuses_to_overwrite(plain, key)
         etag, refuses_complete = await _try_parts(plain, key)
         has_crc64nvme = await _checks_crc64nvme(plain, key)
-    finally:
-        await plain.delete(key)
+    except BaseException:
+        with contextlib.suppress(errors.StoreError):  # what went wrong first is what counts
+            await plain.delete(key)
+        raise
+    await plain.delete(key)
     etag_of_parts = hashlib.md5(bytes.fromhex(_MD5), usedforsecurity=False).hexdigest() + "-1"
     return StoreChecks(
         crc64nvme=has_crc64nvme,

@@ -29,6 +29,7 @@ from haulier.net.throttle import Throttle
 from haulier.settings import Settings
 from haulier.store.base import MultipartStore, StoreChecks
 
+UNCHECKED = StoreChecks(crc64nvme=False, etag_is_md5=False, if_none_match=False)
 CHECKS_VALID = timedelta(days=30)
 LOCAL_CHECKS = StoreChecks(crc64nvme=True, etag_is_md5=True, if_none_match=True)
 _CHATS = ("discord:", "max:")
@@ -40,6 +41,7 @@ async def open_archive(
     *,
     to: str | None = None,
     limit_rate: str | None = None,
+    probe: bool = True,
     observe: Observe = observe_nothing,
     command_args: Sequence[str] = (),
 ) -> AsyncIterator[ArchiveContext]:
@@ -49,6 +51,8 @@ async def open_archive(
         to: `s3://bucket/prefix`, `file:///path`, or the name of a remote of `haulier.toml`;
             None: what the settings say, else the embedded store.
         limit_rate: bytes per second as `20M`, or a timetable.
+        probe: try a bucket never seen before for what it checks, which writes a small object and
+            deletes it; without, it is taken to check nothing.
 
     Raises:
         ConfigurationError, UsageError: a destination or rate that can't be. StoreError,
@@ -59,7 +63,7 @@ async def open_archive(
     async with AsyncExitStack() as stack:
         catalog = await open_catalog(settings)
         stack.push_async_callback(catalog.aclose)
-        opener = _Opener(settings, catalog, throttle, stack)
+        opener = _Opener(settings, catalog, throttle, stack, probe=probe)
         yield ArchiveContext(
             catalog=catalog,
             destination=await opener.open(place),
@@ -185,7 +189,10 @@ class _Opener:
         catalog: Catalog,
         throttle: Throttle | None,
         stack: AsyncExitStack,
+        *,
+        probe: bool,
     ) -> None:
+        self._probe = probe
         self._settings = settings
         self._catalog = catalog
         self._throttle = throttle
@@ -225,6 +232,8 @@ class _Opener:
         )
         if found is not None:
             checks = StoreChecks(**found)
+        elif not self._probe:
+            checks = UNCHECKED
         else:
             checks = await retrying(lambda: store.probe(place.prefix))
             await self._catalog.transaction(

@@ -59,20 +59,25 @@ async def upload(
 async def _upload_one(
     ctx: ArchiveContext, target: Target, options: UploadOptions, *, dry_run: bool
 ) -> UploadRecord:
+    dry = {"dry_run": True} if dry_run else {}
     try:
         selected = await asyncio.to_thread(select, target, options)
         completing.require_free_name(target.path, target.name, options)
         if not options.force:
             earlier = await already_uploaded(ctx, selected)
             if earlier is not None:
-                return _skipped(ctx, selected, options, earlier)
+                return _with_metadata(_skipped(ctx, selected, options, earlier), dry)
     except UsageError:
         raise
     except HaulierError as error:
-        return failed(ctx, _unplanned(ctx, target, options), error)
+        return _with_metadata(failed(ctx, _unplanned(ctx, target, options), error), dry)
     if dry_run:
-        return _planned_only(ctx, selected, options)
+        return _with_metadata(_planned_only(ctx, selected, options), dry)
     return await carry_on(ctx, await begin(ctx, selected, options), resumed=False)
+
+
+def _with_metadata(record: UploadRecord, more: dict[str, bool]) -> UploadRecord:
+    return replace(record, metadata={**record.metadata, **more})
 
 
 def _unplanned(ctx: ArchiveContext, target: Target, options: UploadOptions) -> UploadRecord:
@@ -114,7 +119,6 @@ def _planned_only(ctx: ArchiveContext, selected: Selected, options: UploadOption
         result_path=ctx.destination.url_of(key),
         metadata={
             **record.metadata,
-            "dry_run": True,
             "files": len(selected.layout.entries),
             "tar_size": selected.layout.size_bytes,
         },
