@@ -339,3 +339,20 @@ async def test_an_interrupted_upload_is_cancelled_and_resumable(yard):
         (record,) = await resume(ctx)
     assert record.status is OperationStatus.SUCCESS, record.error_message
     assert record.metadata["resumed"] == 1
+
+
+async def test_a_source_that_changed_after_it_was_read_is_not_put_away(yard):
+    path = yard.local / "a.txt"
+    path.write_bytes(b"what was uploaded")
+
+    def meddle(event):
+        if event.stage == "verified":
+            path.write_bytes(b"something newer")
+
+    (record,) = await yard.upload("a.txt", observe=meddle)
+    assert record.status is OperationStatus.PARTIAL
+    assert "changed after it was uploaded" in record.error_message
+    assert path.read_bytes() == b"something newer"
+    (again,) = await yard.upload("a.txt")
+    assert again.status is OperationStatus.SUCCESS
+    assert (yard.completed / "a.txt").read_bytes() == b"something newer"

@@ -23,8 +23,9 @@ from haulier.core.records import (
     format_time,
     new_file_id,
 )
-from haulier.errors import DuplicateName, HaulierError
+from haulier.errors import DuplicateName, HaulierError, SourceChanged
 from haulier.journeys.archive.context import ArchiveContext, StageReached
+from haulier.journeys.archive.select import Target, select
 from haulier.journeys.archive.shipment import Shipment, commit
 from haulier.transfer.move import move
 
@@ -83,6 +84,8 @@ async def _move(ctx: ArchiveContext, shipment: Shipment, completed_dir: str) -> 
     earlier = shipment.journal.options.get(_MOVING_TO)
     if earlier and not os.path.lexists(source) and os.path.lexists(earlier):
         return str(earlier)
+    if not (earlier and os.path.lexists(earlier)):
+        await _require_unchanged(shipment)
     directory = completed_dir_for(
         str(source),
         completed_dir,
@@ -103,6 +106,17 @@ async def _move(ctx: ArchiveContext, shipment: Shipment, completed_dir: str) -> 
             if shipment.options.duplicate_handling == "error":
                 raise
     raise AssertionError("the names never end")
+
+
+async def _require_unchanged(shipment: Shipment) -> None:
+    """Refuse to put away as uploaded what is no longer what was uploaded."""
+    target = Target(shipment.record.target_path, shipment.record.target_name)
+    now = await asyncio.to_thread(select, target, shipment.options)
+    if [i.entry for i in now.layout.entries] != [i.entry for i in shipment.layout.entries]:
+        raise SourceChanged(
+            f"{target.path} changed after it was uploaded",
+            hint="What was uploaded is safe. Upload the source again as it is now.",
+        )
 
 
 def _names(shipment: Shipment, earlier: str | None, directory: str) -> Iterator[str]:
