@@ -157,7 +157,7 @@ class LocalObjects:
                     raise
                 continue  # a deletion took the empty directory away meanwhile
             except FileExistsError as exc:
-                if path.is_dir():
+                if path.is_dir() or not path.parent.is_dir():
                     raise _in_the_way(key, exc) from exc
                 if not (path.is_file() and path.samefile(data)):
                     raise errors.ObjectExists(f"{path} exists already") from exc

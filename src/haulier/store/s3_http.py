@@ -86,8 +86,12 @@ class BufferBody(Payload):
             if self._pace is not None:
                 await self._pace(len(piece))
             # aiohttp watches for stalls only while it reads.
-            async with asyncio.timeout(self._stall_s):
-                await writer.write(piece)
+            try:
+                async with asyncio.timeout(self._stall_s):
+                    await writer.write(piece)
+            except TimeoutError:
+                _abort(writer)
+                raise
             self._counted += len(piece)
             self._advance(len(piece))
 
@@ -280,6 +284,13 @@ class S3Http:
                 requote_redirect_url=False,
             )
         return self._session
+
+
+def _abort(writer: AbstractStreamWriter) -> None:
+    # Closing would wait until the far end has read what it does not read.
+    transport = getattr(writer, "transport", None)
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
 
 
 def _check_endpoint(url: str) -> None:

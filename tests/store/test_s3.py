@@ -1,0 +1,81 @@
+"""What only a real S3 server can show: digests, hostile texts, links, and its checks."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+import yarl
+
+from haulier.errors import BadDigest, NoSuchUpload
+from haulier.store.base import ObjectOptions, StoreChecks
+from haulier.store.s3 import S3Store
+from haulier.testing.seaweed import SeaweedServer
+from haulier.testing.store_suite import part_of, read_all
+
+pytestmark = pytest.mark.servers
+ALL_CHECKS = StoreChecks(crc64nvme=True, etag_is_md5=True, if_none_match=True)
+
+
+@pytest.fixture
+async def store(s3_server: SeaweedServer):
+    store = S3Store(s3_server.make_bucket(), access=s3_server.access())
+    yield store
+    await store.aclose()
+
+
+async def test_the_probe_sees_what_the_server_does_and_leaves_nothing(store):
+    assert await store.probe("below/") == ALL_CHECKS
+    assert [info async for info in store.list_objects()] == []
+    assert [upload async for upload in store.list_uploads()] == []
+
+
+async def test_metadata_of_any_text_comes_back(store):
+    metadata = {
+        "original_path": "/ünï/日本 \udcff\n",
+        "spaces": "  around ",
+        "encoded": "=?UTF-8?B?eA==?=",
+        "percent": "100%25",
+    }
+    await store.put("k", b"x", options=ObjectOptions(metadata=metadata))
+    assert (await store.head("k")).metadata == metadata
+
+
+@pytest.mark.parametrize("key", ["a b+%2B", "-x\ny", "ünï/код", "q?x#y&z"])
+async def test_uploads_of_hostile_keys_are_listed_as_they_are(store, key):
+    upload_id = await store.start_upload(key, ObjectOptions())
+    (upload,) = [upload async for upload in store.list_uploads()]
+    assert (upload.key, upload.upload_id) == (key, upload_id)
+    await store.abort_upload(upload.key, upload.upload_id)
+    assert [upload async for upload in store.list_uploads()] == []
+
+
+async def test_a_newline_in_a_key_survives(store):
+    await store.put("line\nbreak\t", b"content")
+    assert [info.key async for info in store.list_objects()] == ["line\nbreak\t"]
+    assert await read_all(store, "line\nbreak\t") == b"content"
+
+
+async def test_the_whole_objects_crc_is_shown_and_a_wrong_one_refused(store):
+    checked = store.with_checks(ALL_CHECKS)
+    upload_id = await checked.start_upload("k", ObjectOptions())
+    receipt = await checked.put_part("k", upload_id, part_of(b"content"))
+    with pytest.raises(BadDigest):
+        await checked.complete_upload("k", upload_id, [receipt], crc64nvme="0" * 16)
+    whole = part_of(b"content").crc64nvme
+    await checked.complete_upload("k", upload_id, [receipt], crc64nvme=whole)
+    assert (await checked.head("k")).crc64nvme == whole
+
+
+async def test_a_link_needs_no_keys(store):
+    await store.put("ünï/a b+", b"content")
+    link = store.sign_get("ünï/a b+", expires_s=60)
+    async with aiohttp.ClientSession() as session:
+        async with session.get(yarl.URL(link, encoded=True)) as response:
+            assert (response.status, await response.read()) == (200, b"content")
+        async with session.get(yarl.URL(store.http.url("ünï/a b+"), encoded=True)) as response:
+            assert response.status == 403
+
+
+async def test_an_unknown_upload_is_gone(store):
+    with pytest.raises(NoSuchUpload):
+        await store.list_parts("k", "0" * 32)
