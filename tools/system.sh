@@ -14,6 +14,10 @@ case $purpose in
   test)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null \
       || command -v initdb > /dev/null || missing+=(postgresql)
+    command -v ffmpeg > /dev/null || missing+=(ffmpeg)
+    command -v espeak-ng > /dev/null || missing+=(espeak-ng)
+    compgen -G '/usr/sbin/clamd' > /dev/null || command -v clamd > /dev/null || missing+=(clamav-daemon)
+    compgen -G '/usr/lib/*/libmagic.so.1' > /dev/null || missing+=(libmagic1)
     ;;
   bench) command -v igzip > /dev/null || missing+=(isal) ;;
   *) echo "usage: system.sh test|bench" >&2; exit 2 ;;
@@ -31,10 +35,17 @@ fi
 echo "Installing ${missing[*]}."
 log=$(mktemp)
 no_cluster=/etc/postgresql-common/createcluster.d/haulier.conf
-trap '"${as_root[@]}" rm -f "$no_cluster"; rm -f "$log"' EXIT
-# Without this the package makes a database cluster of its own and starts it.
+no_daemons=/usr/sbin/policy-rc.d
+made=("$no_cluster")
+[ -e "$no_daemons" ] || made+=("$no_daemons")
+trap '"${as_root[@]}" rm -f "${made[@]}"; rm -f "$log"' EXIT
+# Without these the packages make a database cluster and start daemons of their own.
 "${as_root[@]}" mkdir -p "$(dirname "$no_cluster")"
 echo 'create_main_cluster = false' | "${as_root[@]}" tee "$no_cluster" > /dev/null
+if [ ${#made[@]} -gt 1 ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$no_daemons" > /dev/null
+  "${as_root[@]}" chmod 755 "$no_daemons"
+fi
 
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >> "$log" 2>&1 < /dev/null; }
 if ! { apt update && apt install --yes --no-install-recommends "${missing[@]}"; }; then
