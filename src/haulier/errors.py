@@ -49,6 +49,8 @@
     │   ├── SessionConflict
     │   │   ├── ChunkConflict
     │   │   └── ChunksMissing
+    │   ├── LockBusy
+    │   ├── LockLost
     │   ├── SessionGone
     │   └── ChecksumMismatch
     ├── ExternalServiceError
@@ -445,6 +447,20 @@ class ChunksMissing(SessionConflict):
     def __init__(self, message: str, *, missing: list[tuple[int, int]]) -> None:
         super().__init__(message)
         self.missing = missing
+
+
+class LockBusy(FileError):
+    """Another request works on the same session or file."""
+
+    code, http_status = "lock-busy", 423
+    advice = "Try again in a moment."
+
+
+class LockLost(FileError):
+    """A later request for the same session took over; this one must not publish anything."""
+
+    code, http_status = "lock-lost", 409
+    advice = "Ask for the session's status and go on from there."
 
 
 class SessionGone(FileError):

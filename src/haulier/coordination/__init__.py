@@ -1,0 +1,1 @@
+"""What several tasks, and later several hosts, agree on: locks, events, counters."""
