@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from haulier.catalog import journal_rows, listing, queries
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
+from haulier.catalog.session_rows import SessionRows
 from haulier.core.records import FileRecord, OperationRecord
 
 
@@ -23,6 +24,11 @@ class Tx:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def sessions(self) -> SessionRows:
+        """Upload sessions: files on their way in."""
+        return SessionRows(self._connection)
 
     def put_operation(self, operation: OperationRecord) -> None:
         """Insert or update `operation`; the file records of an upload are written too."""

@@ -84,6 +84,14 @@ class RunningChecksum:
         else:
             self._crc = self._crc_of(data, self._crc)
 
+    def copy(self) -> RunningChecksum:
+        """Return another that goes on from here by itself."""
+        other = RunningChecksum(self._algorithm)
+        other._crc = self._crc
+        if self._crc_of is None:
+            other._hash = self._hash.copy()
+        return other
+
     def __str__(self) -> str:
         """Return it as `<algorithm>:<lower hex>`."""
         value = self._hash.hexdigest() if self._crc_of is None else self._crc

@@ -1,0 +1,152 @@
+"""Upload sessions in the catalog: files on their way in, and the chunks of them that are safe."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from haulier.catalog.session_tables import upload_chunks, upload_sessions
+from haulier.catalog.upsert import upsert
+from haulier.core.sessions.chunks import Span
+from haulier.core.sessions.session import Extent, Order, SessionStatus, UploadSession
+
+_ENDED = ("completed", "failed", "cancelled", "expired")
+
+
+class SessionRows:
+    """What can be done with upload sessions inside one transaction (`Tx.sessions`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, session: UploadSession) -> None:
+        """Insert or update a session."""
+        upsert(self._connection, upload_sessions, [_values(session)], key=["session_id"])
+
+    def get(self, session_id: str) -> UploadSession | None:
+        """Return the session with that id."""
+        statement = select(upload_sessions).where(upload_sessions.c.session_id == session_id)
+        row = self._connection.execute(statement).mappings().one_or_none()
+        return None if row is None else _session(dict(row))
+
+    def publish(self, session: UploadSession) -> bool:
+        """Record how far a sequential session came; False when it stands further or has ended."""
+        columns = upload_sessions.c
+        statement = (
+            update(upload_sessions)
+            .where(
+                columns.session_id == session.session_id,
+                columns.status == SessionStatus.RECEIVING,
+                columns.offset <= session.offset,
+            )
+            .values(
+                offset=session.offset,
+                size_bytes=session.size_bytes,
+                crc64nvme=_hex(session.crc64nvme, 16),
+                crc32=_hex(session.crc32, 8),
+                expires_at=session.expires_at,
+            )
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def move(self, session: UploadSession, expected: Collection[SessionStatus]) -> bool:
+        """Write the session's status, file and error if its status is one of `expected`."""
+        columns = upload_sessions.c
+        statement = (
+            update(upload_sessions)
+            .where(columns.session_id == session.session_id, columns.status.in_(expected))
+            .values(
+                status=session.status,
+                size_bytes=session.size_bytes,
+                file_id=session.file_id,
+                error=session.error,
+                expires_at=session.expires_at,
+            )
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def add_chunk(self, session: UploadSession, number: int, extent: Extent) -> Extent:
+        """Record that a chunk is safe and return what is recorded of it, which came first."""
+        recorded = self.chunks(session.session_id, number).get(number)
+        if recorded is not None:
+            return recorded
+        self._connection.execute(
+            insert(upload_chunks).values(
+                session_id=session.session_id,
+                number=number,
+                offset=extent.span.offset,
+                length=extent.span.length,
+                crc64nvme=_hex(extent.crc64nvme, 16),
+                crc32=_hex(extent.crc32, 8),
+            )
+        )
+        self._connection.execute(
+            update(upload_sessions)
+            .where(upload_sessions.c.session_id == session.session_id)
+            .values(expires_at=session.expires_at)
+        )
+        return extent
+
+    def chunks(self, session_id: str, number: int | None = None) -> dict[int, Extent]:
+        """Return the chunks of a session that are safe, or one of them, by number."""
+        statement = select(upload_chunks).where(upload_chunks.c.session_id == session_id)
+        if number is not None:
+            statement = statement.where(upload_chunks.c.number == number)
+        return {
+            row["number"]: Extent(
+                span=Span(row["offset"], row["length"]),
+                crc64nvme=int(row["crc64nvme"], 16),
+                crc32=int(row["crc32"], 16),
+            )
+            for row in self._connection.execute(
+                statement.order_by(upload_chunks.c.number)
+            ).mappings()
+        }
+
+    def count_chunks(self, session_id: str) -> int:
+        """Return how many chunks of a session are safe."""
+        statement = select(func.count()).where(upload_chunks.c.session_id == session_id)
+        return self._connection.execute(statement).scalar_one()
+
+    def in_status(
+        self,
+        statuses: Collection[SessionStatus],
+        expired_before: datetime | None,
+        limit: int,
+    ) -> list[UploadSession]:
+        """Return sessions in one of `statuses`, those that expire first at the head."""
+        columns = upload_sessions.c
+        statement = select(upload_sessions).where(columns.status.in_(statuses))
+        if expired_before is not None:
+            statement = statement.where(columns.expires_at <= expired_before)
+        statement = statement.order_by(columns.expires_at, columns.session_id).limit(limit)
+        return [_session(dict(row)) for row in self._connection.execute(statement).mappings()]
+
+    def delete(self, session_id: str) -> None:
+        """Forget an ended session and its chunks; one that has not ended stays."""
+        self._connection.execute(
+            delete(upload_sessions).where(
+                upload_sessions.c.session_id == session_id, upload_sessions.c.status.in_(_ENDED)
+            )
+        )
+
+
+def _values(session: UploadSession) -> dict[str, Any]:
+    values = {one.name: getattr(session, one.name) for one in dataclasses.fields(session)}
+    values["tags"], values["details"] = dict(session.tags), dict(session.details)
+    values["crc64nvme"], values["crc32"] = _hex(session.crc64nvme, 16), _hex(session.crc32, 8)
+    return values
+
+
+def _session(row: dict[str, Any]) -> UploadSession:
+    row["order"], row["status"] = Order(row["order"]), SessionStatus(row["status"])
+    row["crc64nvme"], row["crc32"] = int(row["crc64nvme"], 16), int(row["crc32"], 16)
+    return UploadSession(**row)
+
+
+def _hex(value: int, digits: int) -> str:
+    return f"{value:0{digits}x}"

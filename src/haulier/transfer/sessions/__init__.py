@@ -1,0 +1,1 @@
+"""Upload sessions at work: bytes to their place, acknowledged when safe, finished by a rename."""

@@ -1,0 +1,129 @@
+"""What is done to sessions that nobody comes back to, and to what a crash left half done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from haulier.catalog.catalog import Catalog
+from haulier.coordination.locks import Locks
+from haulier.core.records import utc_now
+from haulier.core.sessions.session import SessionStatus, UploadSession
+from haulier.errors import ChecksumMismatch, ExternalServiceError, LockBusy
+from haulier.transfer.sessions.finishing import Finisher
+from haulier.transfer.sessions.stage import LocalStage
+
+_BATCH = 100
+_ENDED = frozenset(
+    {
+        SessionStatus.COMPLETED,
+        SessionStatus.FAILED,
+        SessionStatus.CANCELLED,
+        SessionStatus.EXPIRED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a sweep did, as counts of sessions, and of files that belonged to none."""
+
+    finished: int = 0
+    expired: int = 0
+    forgotten: int = 0
+    orphans: int = 0
+
+
+class Sweeper:
+    """Ends sessions that expired, finishes those that a crash interrupted, forgets old ones.
+
+    Args:
+        catalog: where sessions are recorded.
+        stage: where their bytes lie.
+        finisher: ends and finishes them.
+        locks: the engine's.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        stage: LocalStage,
+        finisher: Finisher,
+        locks: Locks,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._catalog = catalog
+        self._stage = stage
+        self._finisher = finisher
+        self._locks = locks
+        self._now = now
+
+    async def sweep(self) -> Swept:
+        """Do what is due; harmless at any moment and as often as one likes."""
+        return Swept(
+            finished=await self._finish_interrupted(),
+            expired=await self._expire(),
+            forgotten=await self._forget(),
+            orphans=await self._discard_orphans(),
+        )
+
+    async def _finish_interrupted(self) -> int:
+        finished = 0
+        for session_id in await self._list({SessionStatus.FINISHING}, before=None):
+            try:
+                await self._finisher.finish(session_id)
+            except (ChecksumMismatch, ExternalServiceError, LockBusy):
+                # It ended with its reason, is being finished right now, or waits for its disk.
+                continue
+            finished += 1
+        return finished
+
+    async def _expire(self) -> int:
+        expired = 0
+        for session_id in await self._list({SessionStatus.RECEIVING}, before=self._now()):
+            try:
+                async with self._locks.hold(f"upload:{session_id}", breaking=False):
+                    # It may have been touched between the list and the lock.
+                    session = await self._get(session_id)
+                    if session is not None and session.is_expired(self._now()):
+                        await self._finisher.end(session, SessionStatus.EXPIRED)
+                        expired += 1
+            except LockBusy:
+                continue
+        return expired
+
+    async def _forget(self) -> int:
+        old = await self._list(_ENDED, before=self._now())
+
+        for session_id in old:
+            await self._stage.discard(session_id)
+            await self._delete(session_id)
+        return len(old)
+
+    async def _discard_orphans(self) -> int:
+        """Remove files of sessions that have ended or that no row speaks of.
+
+        A row is committed before its file is made, so that none of these is about to begin.
+        """
+        orphans = 0
+        for session_id in await self._stage.session_ids():
+            session = await self._get(session_id)
+            if session is None or session.status in _ENDED:
+                await self._stage.discard(session_id)
+                orphans += 1
+        return orphans
+
+    async def _get(self, session_id: str) -> UploadSession | None:
+        return await self._catalog.read(lambda tx: tx.sessions.get(session_id))
+
+    async def _delete(self, session_id: str) -> None:
+        await self._catalog.transaction(lambda tx: tx.sessions.delete(session_id))
+
+    async def _list(
+        self, statuses: set[SessionStatus] | frozenset[SessionStatus], *, before: datetime | None
+    ) -> list[str]:
+        found = await self._catalog.read(lambda tx: tx.sessions.in_status(statuses, before, _BATCH))
+        return [session.session_id for session in found]

@@ -1,0 +1,82 @@
+"""The sweeper: what expired, what a crash left, and files that belong to nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sessions_engine import body_of, build
+
+from haulier import errors
+from haulier.core.sessions.session import Order, SessionStatus
+from haulier.errors import SessionGone
+from haulier.transfer.sessions.sweeping import Swept
+
+
+async def test_a_session_expires_after_its_last_bytes(receiving):
+    session = await receiving.start(8, chunk_size=4)
+    receiving.clock.forward(hours=23)
+    await receiving.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
+    receiving.clock.forward(hours=23)
+    assert await receiving.sweeper.sweep() == Swept()
+    receiving.clock.forward(hours=2)
+    assert (await receiving.sweeper.sweep()).expired == 1
+    assert receiving.ledger.reserved == {}
+    assert await receiving.stage.session_ids() == []
+    with pytest.raises(SessionGone, match="expired"):
+        await receiving.engine.put_chunk(session.session_id, 2, body_of(b"efgh"))
+    receiving.clock.forward(hours=25)
+    assert (await receiving.sweeper.sweep()).forgotten == 1
+    with pytest.raises(errors.FileNotFoundError):
+        await receiving.engine.get(session.session_id)
+
+
+async def test_a_completed_session_can_be_asked_about_for_a_day(receiving):
+    session = await receiving.start(4, order=Order.SEQUENTIAL)
+    done = await receiving.engine.append(session.session_id, 0, body_of(b"abcd"))
+    receiving.clock.forward(hours=23)
+    assert await receiving.sweeper.sweep() == Swept()
+    receiving.clock.forward(hours=2)
+    assert (await receiving.sweeper.sweep()).forgotten == 1
+    assert receiving.bytes_of(done) == b"abcd"
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+async def test_a_crash_while_finishing_is_mended(tmp_path, receiving, renamed):
+    session = await receiving.start(8, chunk_size=4)
+    await receiving.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
+    interrupted = replace(
+        session, status=SessionStatus.FINISHING, file_id="0123456789abcdefghijklmnop"
+    )
+
+    async def crash():
+        """The last chunk was recorded, then finishing came as far as this, then nothing."""
+        extent_of = receiving.stage.writer(session.session_id, 4)
+        await extent_of.write(b"efgh")
+        extent = await extent_of.settle()
+        await extent_of.aclose()
+
+        def record(tx):
+            tx.sessions.add_chunk(session, 2, extent)
+            tx.sessions.move(interrupted, {SessionStatus.RECEIVING})
+
+        await receiving.catalog.transaction(record)
+        if renamed:
+            target = receiving.finisher.path_of(interrupted.file_id)
+            await receiving.stage.finish(session.session_id, 8, target)
+
+    await crash()
+    after = build(tmp_path, receiving.catalog, ledger=receiving.ledger, clock=receiving.clock)
+    assert (await after.sweeper.sweep()).finished == 1
+    done = await after.engine.get(session.session_id)
+    assert done.status is SessionStatus.COMPLETED
+    assert after.bytes_of(done) == b"abcdefgh"
+    assert list(after.ledger.files) == [done.file_id]
+    await after.stage.aclose()
+
+
+async def test_files_that_belong_to_nothing_are_removed_and_others_are_not(receiving):
+    session = await receiving.start(8, chunk_size=4)
+    await receiving.stage.reserve("f" * 32, 5)
+    assert (await receiving.sweeper.sweep()).orphans == 1
+    assert await receiving.stage.session_ids() == [session.session_id]
