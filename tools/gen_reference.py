@@ -26,7 +26,7 @@ def error_classes(root: type[errors.HaulierError]) -> Iterator[type[errors.Hauli
     """Yield `root` and every class below it, parents before their children."""
     yield root
     for child in root.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(f"{errors.__name__}."):
             yield from error_classes(child)
 
 

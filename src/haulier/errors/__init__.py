@@ -1,0 +1,199 @@
+"""Every error haulier raises, in one tree; each class is a row of the error table.
+
+    HaulierError
+    ├── UsageError                    what was asked for makes no sense (exit 2)
+    │   ├── ConfigurationError
+    │   ├── MissingExtra
+    │   ├── MissingProgram
+    │   └── UnknownReference
+    ├── SourceError                   the thing to be moved
+    │   ├── TargetMissing
+    │   ├── TargetUnreadable
+    │   ├── NothingSelected
+    │   ├── UnsafePath
+    │   ├── SourceChanged
+    │   └── DuplicateName
+    ├── StoreError                    the far end
+    │   ├── Transient                 the only kind that is retried
+    │   │   ├── ConnectionLost
+    │   │   ├── TimedOut
+    │   │   ├── RateLimited
+    │   │   └── ServiceFault
+    │   ├── AccessDenied
+    │   ├── NoSuchBucket
+    │   ├── NoSuchObject
+    │   ├── NoSuchUpload
+    │   ├── ObjectExists
+    │   ├── ObjectChanged
+    │   ├── ObjectArchived
+    │   ├── BadDigest
+    │   ├── AddressRefused
+    │   └── RequestRejected
+    ├── IntegrityError                bytes are not what they should be
+    │   ├── VerificationFailed
+    │   ├── CorruptArchive
+    │   ├── UnsafeArchive
+    │   └── DecryptionFailed
+    ├── MediaError                    a file can't be read as what it is, or made smaller
+    │   ├── UnreadableMedia
+    │   ├── UnsupportedMedia
+    │   ├── MediaTooDemanding
+    │   ├── DoesNotFit
+    │   └── EncoderFailed
+    ├── FileError                     a stored file, or one on its way in
+    │   ├── ValidationError
+    │   ├── FileNotFoundError
+    │   ├── FilePermissionError
+    │   ├── FileSizeError
+    │   │   └── QuotaExceeded
+    │   ├── SessionConflict
+    │   │   ├── ChunkConflict
+    │   │   └── ChunksMissing
+    │   ├── LockBusy
+    │   ├── LockLost
+    │   ├── SessionGone
+    │   └── ChecksumMismatch
+    ├── ExternalServiceError
+    ├── ScanFailed
+    ├── StorageFull
+    ├── OperationBusy
+    ├── CatalogError
+    └── Interrupted
+
+A row is three class attributes: `code` (stable, kebab-case, also the `code` of a
+problem document), `http_status` and `exit_code`. `hint` tells the reader what to do.
+"""
+
+from __future__ import annotations
+
+from haulier.errors.archiving import (
+    CorruptArchive,
+    DecryptionFailed,
+    DuplicateName,
+    IntegrityError,
+    NothingSelected,
+    SourceChanged,
+    SourceError,
+    TargetMissing,
+    TargetUnreadable,
+    UnsafeArchive,
+    UnsafePath,
+    VerificationFailed,
+)
+from haulier.errors.base import (
+    CatalogError,
+    ConfigurationError,
+    HaulierError,
+    Interrupted,
+    MissingExtra,
+    MissingProgram,
+    OperationBusy,
+    StorageFull,
+    UnknownReference,
+    UsageError,
+)
+from haulier.errors.files import (
+    ChecksumMismatch,
+    ChunkConflict,
+    ChunksMissing,
+    FileError,
+    FileNotFoundError,  # noqa: A004  # the public name, used as haulier.errors.FileNotFoundError
+    FilePermissionError,
+    FileSizeError,
+    LockBusy,
+    LockLost,
+    QuotaExceeded,
+    SessionConflict,
+    SessionGone,
+    ValidationError,
+)
+from haulier.errors.media import (
+    DoesNotFit,
+    EncoderFailed,
+    MediaError,
+    MediaTooDemanding,
+    ScanFailed,
+    UnreadableMedia,
+    UnsupportedMedia,
+)
+from haulier.errors.stores import (
+    AccessDenied,
+    AddressRefused,
+    BadDigest,
+    ConnectionLost,
+    ExternalServiceError,
+    NoSuchBucket,
+    NoSuchObject,
+    NoSuchUpload,
+    ObjectArchived,
+    ObjectChanged,
+    ObjectExists,
+    RateLimited,
+    RequestRejected,
+    ServiceFault,
+    StoreError,
+    TimedOut,
+    Transient,
+)
+
+__all__ = [
+    "AccessDenied",
+    "AddressRefused",
+    "BadDigest",
+    "CatalogError",
+    "ChecksumMismatch",
+    "ChunkConflict",
+    "ChunksMissing",
+    "ConfigurationError",
+    "ConnectionLost",
+    "CorruptArchive",
+    "DecryptionFailed",
+    "DoesNotFit",
+    "DuplicateName",
+    "EncoderFailed",
+    "ExternalServiceError",
+    "FileError",
+    "FileNotFoundError",
+    "FilePermissionError",
+    "FileSizeError",
+    "HaulierError",
+    "IntegrityError",
+    "Interrupted",
+    "LockBusy",
+    "LockLost",
+    "MediaError",
+    "MediaTooDemanding",
+    "MissingExtra",
+    "MissingProgram",
+    "NoSuchBucket",
+    "NoSuchObject",
+    "NoSuchUpload",
+    "NothingSelected",
+    "ObjectArchived",
+    "ObjectChanged",
+    "ObjectExists",
+    "OperationBusy",
+    "QuotaExceeded",
+    "RateLimited",
+    "RequestRejected",
+    "ScanFailed",
+    "ServiceFault",
+    "SessionConflict",
+    "SessionGone",
+    "SourceChanged",
+    "SourceError",
+    "StorageFull",
+    "StoreError",
+    "TargetMissing",
+    "TargetUnreadable",
+    "TimedOut",
+    "Transient",
+    "UnknownReference",
+    "UnreadableMedia",
+    "UnsafeArchive",
+    "UnsafePath",
+    "UnsupportedMedia",
+    "UsageError",
+    "ValidationError",
+    "VerificationFailed",
+]

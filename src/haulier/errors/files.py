@@ -1,0 +1,105 @@
+"""Errors of stored files and of files on their way in."""
+
+from __future__ import annotations
+
+from haulier.errors.base import HaulierError
+
+
+class FileError(HaulierError):
+    """Something is wrong with a stored file, or with one on its way in."""
+
+    code, http_status = "file", 400
+    advice = "Ask for the file's or the session's state and go on from there."
+
+
+class ValidationError(FileError):
+    """A name, size, number or header that can't be."""
+
+    code = "validation"
+    advice = "See the message for what is expected."
+
+
+class FileNotFoundError(FileError):  # noqa: A001  # the public name; it lives in this module
+    """There is no such file or session, or none that you may see."""
+
+    code, http_status = "file-not-found", 404
+    advice = "Check the id; list what you may see."
+
+
+class FilePermissionError(FileError):
+    """You may see the file and not do this with it."""
+
+    code, http_status = "file-permission", 403
+    advice = "Ask its owner to share it with you."
+
+
+class FileSizeError(FileError):
+    """More bytes than are allowed, or than were announced."""
+
+    code, http_status = "file-size", 413
+    advice = "Send a smaller file, or ask for a higher limit."
+
+
+class QuotaExceeded(FileSizeError):
+    """The file does not fit into what is left of the user's quota."""
+
+    code = "quota-exceeded"
+    advice = "Delete files, empty the trash, or ask for a higher quota."
+
+
+class SessionConflict(FileError):
+    """The upload session stands elsewhere than the request supposes."""
+
+    code, http_status = "session-conflict", 409
+    advice = "Ask for the session's status and go on from there."
+
+
+class ChunkConflict(SessionConflict):
+    """The chunk arrived already, with other bytes."""
+
+    code = "chunk-conflict"
+    advice = "The file changed while it was sent: begin a new upload."
+
+
+class ChunksMissing(SessionConflict):
+    """The upload can't be completed before all its chunks arrived.
+
+    Args:
+        message: what happened, naming the file.
+        missing: first and last number of each run of missing chunks.
+    """
+
+    code = "chunks-missing"
+    advice = "Send the missing chunks, then complete the upload again."
+
+    def __init__(self, message: str, *, missing: list[tuple[int, int]]) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class LockBusy(FileError):
+    """Another request works on the same session or file."""
+
+    code, http_status = "lock-busy", 423
+    advice = "Try again in a moment."
+
+
+class LockLost(FileError):
+    """A later request for the same session took over; this one must not publish anything."""
+
+    code, http_status = "lock-lost", 409
+    advice = "Ask for the session's status and go on from there."
+
+
+class SessionGone(FileError):
+    """The upload session was cancelled, failed, or expired."""
+
+    code, http_status = "session-gone", 410
+    advice = "Begin a new upload."
+
+
+class ChecksumMismatch(FileError):
+    """Bytes arrived other than their checksum says; they were not kept."""
+
+    code, http_status = "checksum-mismatch", 422
+    advice = "Send the same bytes again."
