@@ -1,0 +1,190 @@
+"""The tus 1.0.0 protocol as pure thought: headers read and written, requests judged.
+
+Source: https://tus.io/protocols/resumable-upload (core and the extensions creation,
+creation-with-upload, creation-defer-length, expiration, checksum, termination, concatenation).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from enum import StrEnum
+
+from haulier.core.sessions.session import UploadSession
+from haulier.errors import ValidationError
+
+VERSION = "1.0.0"
+EXTENSIONS = (
+    "creation",
+    "creation-with-upload",
+    "creation-defer-length",
+    "expiration",
+    "checksum",
+    "termination",
+    "concatenation",
+)
+CHECKSUM_ALGORITHMS = ("sha1", "md5", "sha256", "sha512", "crc32", "crc32c", "crc64nvme")
+OFFSET_OCTETS = "application/offset+octet-stream"
+
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MOST_METADATA_CHARACTERS = 8192
+
+
+class Concat(StrEnum):
+    """What an upload is in a concatenation."""
+
+    PARTIAL = "partial"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """What a POST asks for.
+
+    Args:
+        size_bytes: None when the length is deferred, or that of a final upload.
+        metadata: as the client wrote it, to be given back so.
+        concat: whether it is a part of a concatenation.
+        partial_urls: of a final upload: its parts, in order.
+    """
+
+    size_bytes: int | None
+    metadata: str
+    concat: Concat | None = None
+    partial_urls: tuple[str, ...] = ()
+
+
+def read_number(headers: Mapping[str, str], name: str) -> int | None:
+    """Return the header as a number, or None when it is not there.
+
+    Raises:
+        ValidationError: it is not a plain non-negative integer.
+    """
+    value = headers.get(name)
+    if value is None:
+        return None
+    if not _NUMBER.fullmatch(value):
+        raise ValidationError(f"{name} is a non-negative integer, not {value[:40]!r}")
+    return int(value)
+
+
+def read_creation(headers: Mapping[str, str]) -> Creation:
+    """Read the headers of a POST; their names are lower case.
+
+    Raises:
+        ValidationError: they contradict each other, or one can't be read.
+    """
+    metadata = headers.get("upload-metadata", "")
+    parse_metadata(metadata)
+    size_bytes = read_number(headers, "upload-length")
+    deferred = headers.get("upload-defer-length")
+    concat = headers.get("upload-concat", "").strip()
+    if concat.startswith("final"):
+        if size_bytes is not None or deferred is not None:
+            raise ValidationError("a final upload has no Upload-Length: it is that of its parts")
+        return Creation(
+            size_bytes=None,
+            metadata=metadata,
+            concat=Concat.FINAL,
+            partial_urls=_read_final(concat),
+        )
+    if concat not in {"", Concat.PARTIAL}:
+        raise ValidationError(f"Upload-Concat is partial or final;URL…, not {concat[:40]!r}")
+    if deferred is not None and deferred != "1":
+        raise ValidationError("Upload-Defer-Length can only be 1")
+    if (size_bytes is None) == (deferred is None):
+        raise ValidationError("a POST carries either Upload-Length or Upload-Defer-Length: 1")
+    return Creation(
+        size_bytes=size_bytes, metadata=metadata, concat=Concat.PARTIAL if concat else None
+    )
+
+
+def _read_final(value: str) -> tuple[str, ...]:
+    kind, _, urls = value.partition(";")
+    parts = tuple(urls.split())
+    if kind.strip() != Concat.FINAL or not parts:
+        raise ValidationError("Upload-Concat: final;URL URL… names at least one partial upload")
+    return parts
+
+
+def parse_metadata(text: str) -> dict[str, str]:
+    """Read `Upload-Metadata`; an empty header, which some clients send, is no metadata.
+
+    Raises:
+        ValidationError: a key is empty or comes twice, or a value is not base64.
+    """
+    if len(text) > _MOST_METADATA_CHARACTERS:
+        raise ValidationError(f"Upload-Metadata is longer than {_MOST_METADATA_CHARACTERS} bytes")
+    found: dict[str, str] = {}
+    for pair in text.split(",") if text.strip() else ():
+        key, _, value = pair.strip().partition(" ")
+        if not key or key in found:
+            raise ValidationError("keys of Upload-Metadata are unique and not empty")
+        try:
+            found[key] = base64.b64decode(value.strip(), validate=True).decode("utf-8", "replace")
+        except binascii.Error:
+            raise ValidationError(
+                f"the value of {key[:40]!r} in Upload-Metadata is not base64"
+            ) from None
+    return found
+
+
+def read_checksum(value: str) -> str:
+    """Return `Upload-Checksum` (`algorithm base64`) as `algorithm:hex`.
+
+    Raises:
+        ValidationError: the algorithm is not offered, or the value is not base64.
+    """
+    algorithm, _, encoded = value.strip().partition(" ")
+    if algorithm not in CHECKSUM_ALGORITHMS:
+        raise ValidationError(
+            f"the checksum algorithm {algorithm[:20]!r} is not offered",
+            hint=f"Use one of {', '.join(CHECKSUM_ALGORITHMS)}.",
+        )
+    try:
+        return f"{algorithm}:{base64.b64decode(encoded.strip(), validate=True).hex()}"
+    except binascii.Error:
+        raise ValidationError("the value of Upload-Checksum is not base64") from None
+
+
+def state_headers(session: UploadSession, *, offset_known: bool = True) -> dict[str, str]:
+    """Return the headers of a HEAD answer.
+
+    Args:
+        session: what is asked about.
+        offset_known: false for a final upload whose parts are not joined yet.
+    """
+    headers = {"Cache-Control": "no-store"}
+    if offset_known:
+        headers["Upload-Offset"] = str(session.offset)
+    if session.size_bytes is None:
+        headers["Upload-Defer-Length"] = "1"
+    else:
+        headers["Upload-Length"] = str(session.size_bytes)
+    for header, detail in (("Upload-Metadata", "metadata"), ("Upload-Concat", "concat")):
+        if value := session.details.get(detail):
+            headers[header] = value
+    return headers
+
+
+def expires_header(moment: datetime) -> dict[str, str]:
+    """Return `Upload-Expires`."""
+    return {"Upload-Expires": format_datetime(moment, usegmt=True)}
+
+
+def offer_headers(most_bytes: int | None) -> dict[str, str]:
+    """Return the headers of an OPTIONS answer: what this server can do."""
+    headers = {
+        "Tus-Resumable": VERSION,
+        "Tus-Version": VERSION,
+        "Tus-Extension": ",".join(EXTENSIONS),
+        "Tus-Checksum-Algorithm": ",".join(CHECKSUM_ALGORITHMS),
+    }
+    if most_bytes is not None:
+        headers["Tus-Max-Size"] = str(most_bytes)
+    return headers

@@ -1,0 +1,1 @@
+"""The HTTP faces of upload sessions and stored files."""
