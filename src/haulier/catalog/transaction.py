@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from haulier.catalog import journal_rows, listing, queries
+from haulier.catalog.account_rows import StoredRows, UserRows
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.session_rows import SessionRows
@@ -29,6 +30,16 @@ class Tx:
     def sessions(self) -> SessionRows:
         """Upload sessions: files on their way in."""
         return SessionRows(self._connection)
+
+    @property
+    def users(self) -> UserRows:
+        """Accounts of the server."""
+        return UserRows(self._connection)
+
+    @property
+    def stored(self) -> StoredRows:
+        """Files that users keep on the server."""
+        return StoredRows(self._connection)
 
     def put_operation(self, operation: OperationRecord) -> None:
         """Insert or update `operation`; the file records of an upload are written too."""

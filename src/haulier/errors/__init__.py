@@ -52,7 +52,9 @@
     │   ├── LockBusy
     │   ├── LockLost
     │   ├── SessionGone
-    │   └── ChecksumMismatch
+    │   ├── ChecksumMismatch
+    │   ├── NotSignedIn
+    │   └── UserExists
     ├── ExternalServiceError
     ├── ScanFailed
     ├── StorageFull
@@ -102,9 +104,11 @@ from haulier.errors.files import (
     FileSizeError,
     LockBusy,
     LockLost,
+    NotSignedIn,
     QuotaExceeded,
     SessionConflict,
     SessionGone,
+    UserExists,
     ValidationError,
 )
 from haulier.errors.media import (
@@ -168,6 +172,7 @@ __all__ = [
     "NoSuchBucket",
     "NoSuchObject",
     "NoSuchUpload",
+    "NotSignedIn",
     "NothingSelected",
     "ObjectArchived",
     "ObjectChanged",
@@ -194,6 +199,7 @@ __all__ = [
     "UnsafePath",
     "UnsupportedMedia",
     "UsageError",
+    "UserExists",
     "ValidationError",
     "VerificationFailed",
 ]

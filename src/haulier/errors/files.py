@@ -103,3 +103,17 @@ class ChecksumMismatch(FileError):
 
     code, http_status = "checksum-mismatch", 422
     advice = "Send the same bytes again."
+
+
+class NotSignedIn(FileError):
+    """No token, or one that is not valid here."""
+
+    code, http_status = "not-signed-in", 401
+    advice = "Sign in again, or get a token with `haulier token create NAME`."
+
+
+class UserExists(FileError):
+    """There is a user of that name already."""
+
+    code, http_status = "user-exists", 409
+    advice = "Choose another name."

@@ -8,7 +8,6 @@ import os
 import random
 
 import pytest
-from sessions_engine import body_of, build
 
 from haulier import errors
 from haulier.core.checksums import crc64nvme
@@ -25,6 +24,7 @@ from haulier.errors import (
     StorageFull,
     ValidationError,
 )
+from sessions_engine import body_of, build
 
 SEQUENTIAL = Order.SEQUENTIAL
 
@@ -328,6 +328,32 @@ async def test_what_is_reserved_bounds_parallel_sessions(receiving):
     assert sum(not isinstance(one, BaseException) for one in results) == 2
     assert sum(isinstance(one, QuotaExceeded) for one in results) == 6
     assert len(await receiving.stage.session_ids()) == 2
+
+
+@pytest.mark.parametrize("order", list(Order))
+async def test_a_size_told_late_is_reserved_as_bytes_arrive(receiving, order):
+    receiving.ledger.quota = 10
+    session = await receiving.start(None, order=order, chunk_size=4)
+
+    async def send(number):
+        piece = bytes([number]) * 4
+        if order is Order.CHUNKED:
+            await receiving.engine.put_chunk(session.session_id, number, body_of(piece))
+        else:
+            at = number * 4 - 4
+            await receiving.engine.append(session.session_id, at, body_of(piece))
+
+    await send(1)
+    await send(2)
+    with pytest.raises(QuotaExceeded):
+        await send(3)
+    assert receiving.ledger.reserved == {session.session_id: 8}
+    with pytest.raises(QuotaExceeded):
+        await receiving.engine.set_size(session.session_id, 11)
+    await receiving.engine.set_size(session.session_id, 8)
+    done = await receiving.engine.complete(session.session_id)
+    assert receiving.bytes_of(done) == b"\1\1\1\1\2\2\2\2"
+    assert receiving.ledger.reserved == {}
 
 
 async def test_a_disk_without_room_refuses_at_the_start(receiving):

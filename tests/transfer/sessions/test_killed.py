@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from receive_forever import content
-from sessions_engine import body_of, build
 
 from haulier.catalog.catalog import Catalog
 from haulier.core.sessions.session import Order, SessionStatus
+from sessions_engine import body_of, build
 
 SCRIPT = Path(__file__).with_name("receive_forever.py")
 KILLS = 6
@@ -23,7 +24,10 @@ KILLS = 6
 def run_until_killed(root: Path, durability: str, acknowledgements: int) -> list[list[str]]:
     """Let the process acknowledge so much, then kill it; return its whole words."""
     process = subprocess.Popen(
-        [sys.executable, SCRIPT, root, durability], stdout=subprocess.PIPE, text=True
+        [sys.executable, SCRIPT, root, durability],
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     lines = []

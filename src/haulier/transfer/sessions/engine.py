@@ -288,7 +288,13 @@ class SessionEngine:
             session = await self.get(session_id)
             session.check_open()
             told = session.with_size(size_bytes, most_bytes=self._most_bytes)
-            await self._catalog.transaction(lambda tx: tx.sessions.move(told, _OPEN))
+
+            def record(tx: Tx) -> None:
+                known = sum(one.span.length for one in tx.sessions.chunks(session_id).values())
+                if tx.sessions.move(told, _OPEN) and session.size_bytes is None:
+                    self._hooks.grew(tx, told, size_bytes - max(known, session.offset))
+
+            await self._catalog.transaction(record)
             return told
 
     def _check_append(
@@ -331,6 +337,8 @@ class SessionEngine:
             living = current.touched(self._now(), self._lifetime)
             if not tx.sessions.add_chunk(living, number, extent).is_same(extent):
                 raise ChunkConflict(f"chunk {number} of {session.name} arrived with other bytes")
+            if current.size_bytes is None:
+                self._hooks.grew(tx, current, extent.span.length)
             total = current.grid.total
             return total is not None and tx.sessions.count_chunks(session.session_id) == total
 
@@ -344,8 +352,16 @@ class SessionEngine:
 
     async def _publish(self, session: UploadSession) -> UploadSession:
         living = session.touched(self._now(), self._lifetime)
-        if not await self._catalog.transaction(lambda tx: tx.sessions.publish(living)):
-            raise SessionGone(f"the upload of {session.name} has ended meanwhile")
+
+        def record(tx: Tx) -> None:
+            before = tx.sessions.get(session.session_id)
+            if before is None or not tx.sessions.publish(living):
+                raise SessionGone(f"the upload of {session.name} has ended meanwhile")
+            if before.size_bytes is None:
+                now_known = living.offset if living.size_bytes is None else living.size_bytes
+                self._hooks.grew(tx, living, now_known - before.offset)
+
+        await self._catalog.transaction(record)
         return living
 
 

@@ -42,6 +42,9 @@ class SessionHooks(Protocol):
     def started(self, tx: Tx, session: UploadSession) -> None:
         """A session begins: reserve what it needs."""
 
+    def grew(self, tx: Tx, session: UploadSession, size_bytes: int) -> None:
+        """A session whose size was not told at its start turns out that much larger."""
+
     def completed(self, tx: Tx, session: UploadSession, whole: WholeFile) -> None:
         """A file lies at its place under `session.file_id`: record it."""
 

@@ -42,9 +42,17 @@ class Ledger:
             raise QuotaExceeded("over quota")
         self.reserved[session.session_id] = session.size_bytes or 0
 
+    def grew(self, tx, session, size_bytes):
+        self.reserved[session.session_id] += size_bytes
+        if sum(self.reserved.values()) > self.quota:
+            self.reserved[session.session_id] -= size_bytes
+            raise QuotaExceeded("over quota")
+
     def completed(self, tx, session, whole):
         assert session.file_id not in self.files
         self.files[session.file_id] = (session.name, whole.size_bytes, whole.crc64nvme)
+        if self.strict:
+            assert self.reserved[session.session_id] == whole.size_bytes
         self._release(session)
 
     def ended(self, tx, session):

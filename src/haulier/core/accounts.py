@@ -1,0 +1,68 @@
+"""Records of users and of the files that they keep on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a user may do at most."""
+
+    ADMIN = "admin"
+    USER = "user"
+    VIEWER = "viewer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """An account.
+
+    Args:
+        user_id: 26 characters of 0-9 and a-z.
+        name: what signs in.
+        role: what it may do at most.
+        password_hash: Argon2id in PHC form; None where no password opens the account.
+        token_version: tokens of an earlier version are void.
+        disabled: nothing of it is accepted any more.
+        quota_bytes: how much it may keep; None for no limit.
+        used_bytes: how much it keeps.
+        reserved_bytes: how much of uploads under way was announced.
+    """
+
+    user_id: str
+    name: str
+    role: Role
+    created_at: datetime
+    password_hash: str | None = None
+    token_version: int = 1
+    disabled: bool = False
+    quota_bytes: int | None = None
+    used_bytes: int = 0
+    reserved_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file that a user keeps on this server; `folder` is a path without slashes at its ends."""
+
+    file_id: str
+    owner_id: str
+    name: str
+    size_bytes: int
+    crc64nvme: str
+    crc32: str
+    created_at: datetime
+    modified_at: datetime
+    folder: str = ""
+    mime_type: str | None = None
+    sha256: str | None = None
+    version: int = 1
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def etag(self) -> str:
+        """The strong validator of its content."""
+        return f'"{self.file_id}-{self.version}-{self.crc64nvme}"'

@@ -1,0 +1,154 @@
+"""Accounts: who there is, and proof of who somebody is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
+from haulier.core.accounts import Role, User
+from haulier.core.records import new_file_id, utc_now
+from haulier.errors import FileNotFoundError as NoSuchUser
+from haulier.errors import NotSignedIn, UserExists, ValidationError
+
+SHORTEST_PASSWORD = 10
+
+_NAME = re.compile(r"[^\W_][\w.@+-]{0,63}")
+_LONGEST_PASSWORD = 1024
+# Each takes 64 MiB and 0.1 s of a core.
+_HASHES_AT_ONCE = 2
+
+
+class Accounts:
+    """The users of a server."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+        self._decoy: str | None = None
+
+    async def add(
+        self,
+        name: str,
+        role: Role,
+        *,
+        password: str | None = None,
+        quota_bytes: int | None = None,
+    ) -> User:
+        """Make an account.
+
+        Args:
+            name: 1 to 64 letters, digits and . _ @ + -
+            role: what it may do at most.
+            password: none, when only tokens shall open it.
+            quota_bytes: how much it may keep; None for no limit.
+
+        Raises:
+            ValidationError: the name or the password can't be.
+            UserExists: there is one of that name.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValidationError(
+                f"{name[:70]!r} can't be a user's name",
+                hint="Use 1 to 64 letters, digits and . _ @ + -, beginning with a letter or digit.",
+            )
+        user = User(
+            user_id=new_file_id(),
+            name=name,
+            role=role,
+            created_at=utc_now(),
+            password_hash=None if password is None else await self._hash(password),
+            quota_bytes=quota_bytes,
+        )
+
+        def record(tx: Tx) -> None:
+            if tx.users.by_name(name) is not None:
+                raise UserExists(f"there is a user {name} already")
+            tx.users.put(user)
+
+        await self._catalog.transaction(record)
+        return user
+
+    async def get(self, name: str) -> User:
+        """Return the user of that name.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        user = await self._catalog.read(lambda tx: tx.users.by_name(name))
+        if user is None:
+            raise NoSuchUser(f"there is no user {name}", hint="Make one with `haulier user add`.")
+        return user
+
+    async def count(self) -> int:
+        """Return how many users there are."""
+        return await self._catalog.read(lambda tx: tx.users.count())
+
+    async def sign_in(self, name: str, password: str) -> User:
+        """Return the user if the password is right.
+
+        Raises:
+            NotSignedIn: it is not, or there is no such user, or it is disabled: which of these,
+                neither the words nor the time tell.
+        """
+        user = await self._catalog.read(lambda tx: tx.users.by_name(name))
+        known = user.password_hash if user is not None else None
+        if self._decoy is None:
+            self._decoy = await self._hash("x" * SHORTEST_PASSWORD)
+        is_right = await self._verify(known or self._decoy, password)
+        if user is None or known is None or not is_right or user.disabled:
+            raise NotSignedIn("the name or the password is wrong")
+        if await asyncio.to_thread(_needs_rehash, known):
+            await self._set(user, password_hash=await self._hash(password))
+        return user
+
+    async def set_password(self, user: User, password: str) -> User:
+        """Change the password; every token of the user is void after it."""
+        return await self._set(
+            user,
+            password_hash=await self._hash(password),
+            token_version=user.token_version + 1,
+        )
+
+    async def sign_out_everywhere(self, user: User) -> User:
+        """Make every token of the user void."""
+        return await self._set(user, token_version=user.token_version + 1)
+
+    async def disable(self, user: User) -> User:
+        """Accept nothing of the user any more."""
+        return await self._set(user, disabled=True, token_version=user.token_version + 1)
+
+    async def _set(self, user: User, **changes: object) -> User:
+        changed = replace(user, **changes)  # type: ignore[arg-type]  # fields of User, by name
+        await self._catalog.transaction(lambda tx: tx.users.put(changed))
+        return changed
+
+    async def _hash(self, password: str) -> str:
+        from argon2 import PasswordHasher
+
+        if not SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
+            raise ValidationError(
+                f"a password has {SHORTEST_PASSWORD} to {_LONGEST_PASSWORD} characters"
+            )
+        async with self._hashing:
+            return await asyncio.to_thread(PasswordHasher().hash, password)
+
+    async def _verify(self, known: str, password: str) -> bool:
+        from argon2 import PasswordHasher
+        from argon2.exceptions import VerificationError
+
+        if len(password) > _LONGEST_PASSWORD:
+            return False
+        async with self._hashing:
+            try:
+                return await asyncio.to_thread(PasswordHasher().verify, known, password)
+            except VerificationError:
+                return False
+
+
+def _needs_rehash(known: str) -> bool:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher().check_needs_rehash(known)
