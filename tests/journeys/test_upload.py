@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import pathlib
 import subprocess
 import tarfile
+from dataclasses import replace
 
 import pytest
 
@@ -320,8 +322,6 @@ async def test_retry_of_what_is_done_says_so(yard):
 
 
 async def test_an_interrupted_upload_is_cancelled_and_resumable(yard):
-    import asyncio
-
     mixed_tree(yard.local / "mixed")
     async with yard.open() as ctx:
         task = asyncio.create_task(upload(ctx, ["mixed"], yard.options()))
@@ -339,6 +339,27 @@ async def test_an_interrupted_upload_is_cancelled_and_resumable(yard):
         (record,) = await resume(ctx)
     assert record.status is OperationStatus.SUCCESS, record.error_message
     assert record.metadata["resumed"] == 1
+
+
+async def test_the_etag_of_a_part_whose_answer_was_lost_is_recorded(yard):
+    (yard.local / "clip.mp4").write_bytes(os.urandom(100_000))
+    async with yard.open() as ctx:
+
+        async def until(stage, work):
+            task = asyncio.create_task(work)
+            ctx.observe = lambda event: event.stage == stage and task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            (journal,) = await ctx.catalog.read(lambda tx: tx.list_uploads())
+            return await ctx.catalog.read(lambda tx: tx.get_parts(journal.operation_id))
+
+        (sent,) = await until("part-stored", upload(ctx, ["clip.mp4"], yard.options()))
+        await ctx.catalog.transaction(lambda tx: tx.put_part(replace(sent, etag=None)))
+        (again,) = await until("completing", resume(ctx))
+        assert again.etag == sent.etag is not None
+        ctx.observe = yard.stages.append
+        (record,) = await resume(ctx)
+    assert record.status is OperationStatus.SUCCESS, record.error_message
 
 
 async def test_a_source_that_changed_after_it_was_read_is_not_put_away(yard):

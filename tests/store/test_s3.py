@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import aiohttp
 import pytest
 import yarl
@@ -27,6 +29,18 @@ async def test_the_probe_sees_what_the_server_does_and_leaves_nothing(store):
     assert await store.probe("below/") == ALL_CHECKS
     assert [info async for info in store.list_objects()] == []
     assert [upload async for upload in store.list_uploads()] == []
+
+
+async def test_md5_is_wanted_only_where_nothing_better_is_checked(store):
+    assert store.limits.wants_md5
+    checked = store.with_checks(ALL_CHECKS)
+    assert not checked.limits.wants_md5
+    upload_id = await checked.start_upload("k", ObjectOptions())
+    part = part_of(b"content")
+    receipt = await checked.put_part("k", upload_id, replace(part, md5=""))
+    assert receipt.etag == part.md5
+    with pytest.raises(BadDigest):
+        await checked.put_part("k", upload_id, replace(part, md5="", crc64nvme="0" * 16))
 
 
 async def test_metadata_of_any_text_comes_back(store):

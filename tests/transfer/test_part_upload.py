@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,15 @@ def test_a_part_is_believed_only_by_size_and_digest(listed, same):
 def test_a_row_without_md5_needs_a_crc():
     bare = row(1, md5=" ")
     assert not is_the_same(PartRow(**{**_values(bare), "md5": ""}), receipt(1, etag=""))
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "listed", "same"),
+    [("e" * 32, "e" * 32, True), ("e" * 32, "f" * 32, False), (None, "e" * 32, False)],
+)
+def test_a_row_without_md5_is_known_by_the_etag_of_the_answer(acknowledged, listed, same):
+    bare = replace(row(1, etag=acknowledged), md5="")
+    assert is_the_same(bare, receipt(1, etag=listed)) is same
 
 
 def _values(part):
@@ -108,3 +118,10 @@ def test_the_whole_follows_from_the_parts(parts):
     assert whole.size_bytes == len(joined)
     md5s = b"".join(hashlib.md5(data).digest() for data in parts)
     assert whole.etag_of_md5s == f"{hashlib.md5(md5s).hexdigest()}-{len(parts)}"
+
+
+def test_etags_stand_in_for_md5s_that_were_not_taken():
+    rows = [row(1), replace(row(2, etag=f"{2:032x}"), md5="")]
+    assert combine(rows).etag_of_md5s == combine([row(1), row(2)]).etag_of_md5s
+    assert combine([rows[0], replace(rows[1], etag="c" * 16)]).etag_of_md5s is None
+    assert combine([rows[0], replace(rows[1], etag=None)]).etag_of_md5s is None

@@ -112,8 +112,16 @@ class PartCutter:
             run = next(self._runs, None)
             if run is None:
                 break
-            self._pending.append(self._pool.submit(_encode, self._codec, run))
+            self._pending.append(self._start(run))
         return self._pending.popleft().result()
+
+    def _start(self, run: Run) -> Future[_Unit]:
+        if not run.store:
+            return self._pool.submit(_encode, self._codec, run)
+        # Storing takes less time than handing the work over (measured).
+        done: Future[_Unit] = Future()
+        done.set_result(_encode(self._codec, run))
+        return done
 
     def _cut(self, units: list[_Unit], size_bytes: int, digests: dict[str, str]) -> CutPart:
         crc = 0

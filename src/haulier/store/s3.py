@@ -55,12 +55,12 @@ class S3Store:
 
     `checks` are what the endpoint was seen to do (`probe`); the checksum an upload is
     opened with is the one its parts must carry, so hand in the same checks on a resume.
+    Where CRC-64/NVME is checked, MD5 would say nothing more and is not asked for.
     Keys are as `check_key` allows. Every method raises AccessDenied, NoSuchBucket,
     RequestRejected, and the kinds of Transient, besides what `base` names.
     """
 
     scheme = "s3"
-    limits = StoreLimits()
 
     def __init__(
         self, bucket: str, *, access: S3Access | None = None, checks: StoreChecks | None = None
@@ -68,12 +68,13 @@ class S3Store:
         self.bucket: str | None = bucket
         self.url = f"s3://{bucket}"
         self.checks = checks or NO_CHECKS
+        self.limits = _limits(self.checks)
         self.http = S3Http(bucket, access or S3Access())
 
     def with_checks(self, checks: StoreChecks) -> Self:
         """Return this store, on the same connections, relying on `checks`."""
         twin = type(self).__new__(type(self))
-        twin.__dict__ = {**self.__dict__, "checks": checks}
+        twin.__dict__ = {**self.__dict__, "checks": checks, "limits": _limits(checks)}
         return twin
 
     async def aclose(self) -> None:
@@ -345,15 +346,22 @@ class S3Store:
             return
 
     def _checked_etag(self, answer: Answer, md5: str, what: str) -> str:
-        """Return the bare ETag; raises BadDigest when it should be the MD5 and is not."""
+        """Return the bare ETag; raises BadDigest when it should be the MD5 and is not.
+
+        `md5` is "" when it was not taken.
+        """
         etag = answer.headers.get("ETag", "").strip('"')
         if not etag:
             raise errors.RequestRejected(f"{what}: the store answered without an ETag")
         # With KMS keys the ETag is no digest of the bytes.
         has_own_key = answer.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
-        if self.checks.etag_is_md5 and not has_own_key and etag != md5:
+        if md5 and self.checks.etag_is_md5 and not has_own_key and etag != md5:
             raise errors.BadDigest(f"{what}: sent MD5 {md5}, the store has {etag}")
         return etag
+
+
+def _limits(checks: StoreChecks) -> StoreLimits:
+    return StoreLimits(wants_md5=not checks.crc64nvme)
 
 
 def object_info(key: str, headers: Mapping[str, str]) -> ObjectInfo:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-
-from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
-from botocore.exceptions import BotoCoreError
-from botocore.session import Session
+from typing import TYPE_CHECKING
 
 from haulier import errors
+from haulier.store.s3_signing import Keys
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,49 +32,64 @@ class S3Access:
 
 
 class CredentialSource:
-    """Credentials looked up at first use and refreshed when they near their end."""
+    """The keys handed in, or credentials of botocore's chain: looked up at first use and
+    refreshed when they near their end."""
 
     def __init__(self, access: S3Access) -> None:
         self._access = access
         self._found: Credentials | None = None
         self._lock = asyncio.Lock()
 
-    async def frozen(self) -> ReadOnlyCredentials:
+    async def keys(self) -> Keys:
         """Return keys that are good now; raises AccessDenied when there are none.
 
         The chain and a refresh may read files and ask servers, so they run in a thread.
         """
-        if self._access.access_key_id is None or _needs_refresh(self._found):
-            async with self._lock:
-                return await asyncio.to_thread(self.frozen_now)
-        return self.frozen_now()
+        if self._access.access_key_id is not None:
+            return self.keys_now()
+        async with self._lock:
+            return await asyncio.to_thread(self.keys_now)
 
-    def frozen_now(self) -> ReadOnlyCredentials:
-        """Return keys like `frozen`, blocking meanwhile."""
+    def keys_now(self) -> Keys:
+        """Return keys like `keys`, blocking meanwhile."""
+        access = self._access
+        if access.access_key_id is None:
+            return self._keys_of_chain()
+        if access.secret_access_key is None:
+            raise errors.AccessDenied("AWS_ACCESS_KEY_ID has no AWS_SECRET_ACCESS_KEY")
+        return Keys(
+            access_key_id=access.access_key_id,
+            secret_access_key=access.secret_access_key,
+            session_token=access.session_token,
+        )
+
+    def _keys_of_chain(self) -> Keys:
+        from botocore.exceptions import BotoCoreError
+
         if self._found is None:
-            self._found = self._find()
+            self._found = _find()
         try:
-            return self._found.get_frozen_credentials()
+            frozen = self._found.get_frozen_credentials()
         except BotoCoreError as exc:
             raise errors.AccessDenied(f"the S3 credentials can't be refreshed: {exc}") from exc
-
-    def _find(self) -> Credentials:
-        access = self._access
-        if access.access_key_id is not None:
-            if access.secret_access_key is None:
-                raise errors.AccessDenied("AWS_ACCESS_KEY_ID has no AWS_SECRET_ACCESS_KEY")
-            return Credentials(access.access_key_id, access.secret_access_key, access.session_token)
-        try:
-            found = Session().get_credentials()
-        except BotoCoreError as exc:
-            raise errors.AccessDenied(f"the S3 credentials can't be read: {exc}") from exc
-        if found is None:
-            raise errors.AccessDenied(
-                "there are no S3 credentials",
-                hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws configure`.",
-            )
-        return found
+        return Keys(
+            access_key_id=frozen.access_key,
+            secret_access_key=frozen.secret_key,
+            session_token=frozen.token,
+        )
 
 
-def _needs_refresh(found: Credentials | None) -> bool:
-    return isinstance(found, RefreshableCredentials) and found.refresh_needed()
+def _find() -> Credentials:
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    try:
+        found = Session().get_credentials()
+    except BotoCoreError as exc:
+        raise errors.AccessDenied(f"the S3 credentials can't be read: {exc}") from exc
+    if found is None:
+        raise errors.AccessDenied(
+            "there are no S3 credentials",
+            hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run `aws configure`.",
+        )
+    return found

@@ -16,14 +16,12 @@ import aiohttp
 import yarl
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 
 from haulier import errors
 from haulier.store.base import Advance, Buffer, no_advance
 from haulier.store.s3_credentials import CredentialSource, S3Access
 from haulier.store.s3_errors import Rejection, error_of, error_of_connection
+from haulier.store.s3_signing import signed_headers, signed_link
 
 CONNECT_TIMEOUT_S = 10.0
 PIECE_BYTES = 256 << 10
@@ -213,10 +211,8 @@ class S3Http:
 
     def sign_url(self, key: str, *, expires_s: int) -> str:
         """Return a URL by which anybody can GET `key` for `expires_s` seconds."""
-        request = AWSRequest(method="GET", url=self.url(key))
-        keys = self._credentials.frozen_now()
-        S3SigV4QueryAuth(keys, "s3", self.region, expires=expires_s).add_auth(request)
-        return str(request.url)
+        keys = self._credentials.keys_now()
+        return signed_link(self.url(key), keys=keys, region=self.region, expires_s=expires_s)
 
     def _amazon_host(self) -> str:
         top = "com.cn" if self.region.startswith("cn-") else "com"
@@ -251,14 +247,15 @@ class S3Http:
         They carry a checksum of their own, and hashing them once more with SHA-256 would
         cost more than sending them.
         """
-        small = isinstance(body, bytes)
-        request = AWSRequest(
-            method=method, url=url, headers=dict(headers), data=body if small else b""
+        signed = signed_headers(
+            method,
+            url,
+            headers,
+            keys=await self._credentials.keys(),
+            region=self.region,
+            body=body if isinstance(body, bytes) else None,
         )
-        request.context["client_config"] = Config(s3={"payload_signing_enabled": small})
-        keys = await self._credentials.frozen()
-        S3SigV4Auth(keys, "s3", self.region).add_auth(request)
-        return {**dict(request.headers.items()), "Accept-Encoding": "identity"}
+        return {**signed, "Accept-Encoding": "identity"}
 
     async def _read(self, response: aiohttp.ClientResponse, what: str) -> bytes:
         body = bytearray()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from haulier.catalog.journal import PartRow
 from haulier.core.checksums import combine_crc64nvme, crc64nvme, multipart_etag
 from haulier.errors import BadDigest
 from haulier.store.base import Advance, Buffer, MultipartStore, Part, PartReceipt, no_advance
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class PartSource(Protocol):
@@ -90,7 +93,7 @@ def is_the_same(row: PartRow, receipt: PartReceipt) -> bool:
         return False
     if receipt.crc64nvme is not None:
         return receipt.crc64nvme == row.crc64nvme
-    return bool(row.md5) and receipt.etag in {row.md5, row.etag}
+    return bool(receipt.etag) and receipt.etag in {row.md5, row.etag}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,11 @@ class WholeObject:
 
 
 def combine(rows: Sequence[PartRow]) -> WholeObject:
-    """Return size, CRC-64/NVME and multipart ETag of the object that `rows` make."""
+    """Return size, CRC-64/NVME and multipart ETag of the object that `rows` make.
+
+    The MD5 of a part whose CRC-64/NVME the store checked is taken from its ETag, which is
+    only to be relied on where ETags are MD5s.
+    """
     crc, size_bytes = 0, 0
     for row in rows:
         crc = combine_crc64nvme(crc, int(row.crc64nvme, 16), row.size_bytes)
@@ -118,8 +125,10 @@ def combine(rows: Sequence[PartRow]) -> WholeObject:
         )
         for row in rows
     ]
-    etag = multipart_etag([row.md5 for row in rows]) if all(row.md5 for row in rows) else None
-    return WholeObject(size_bytes, f"{crc:016x}", etag, receipts)
+    etags = [row.md5 or row.etag or "" for row in rows]
+    are_md5s = all(_MD5.fullmatch(etag) for etag in etags)
+    etag_of_md5s = multipart_etag(etags) if are_md5s else None
+    return WholeObject(size_bytes, f"{crc:016x}", etag_of_md5s, receipts)
 
 
 @dataclass(slots=True, kw_only=True)

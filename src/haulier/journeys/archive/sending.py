@@ -186,9 +186,16 @@ async def _survey(ctx: ArchiveContext, shipment: Shipment, keep_until: int) -> S
     store = shipment.destination.store
     listed = await store.list_parts(shipment.journal.key, shipment.journal.upload_id or "")
     found = survey(rows, listed, contiguous=store.limits.contiguous_parts, keep_until=keep_until)
-    await ctx.catalog.transaction(
-        lambda tx: tx.delete_parts(shipment.id, from_number=found.next_number)
-    )
+    told = {row.number: row.etag for row in rows}
+
+    def write(tx: Tx) -> None:
+        tx.delete_parts(shipment.id, from_number=found.next_number)
+        for row in found.stored:
+            # The answer to a part that did arrive was lost; Complete needs its ETag.
+            if row.etag and row.etag != told[row.number]:
+                tx.mark_part_stored(shipment.id, row.number, row.etag)
+
+    await ctx.catalog.transaction(write)
     return found
 
 
