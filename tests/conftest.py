@@ -10,6 +10,9 @@ _PROCESSES = (
     "cli",
     "e2e",
     "docs/test_guides.py",
+    "server/test_tus_server.py",
+    "server/test_downloads.py",
+    "transfer/sessions/test_killed.py",
     "transfer/test_move.py",
     "catalog/test_catalog_processes.py",
 )

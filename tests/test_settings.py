@@ -107,6 +107,15 @@ def test_every_setting_of_the_groups_is_there() -> None:
             ],
             "s3",
         ),
+        **dict.fromkeys(
+            [
+                "JWT_SECRET_KEY",
+                "HAULIER_MAX_FILE_SIZE",
+                "UPLOAD_SESSION_TTL_HOURS",
+                "DURABILITY",
+            ],
+            "server",
+        ),
     }
 
 
@@ -115,6 +124,7 @@ def test_the_table_tells_meaning_default_and_secrecy() -> None:
     assert all(row.meaning for row in rows.values())
     assert {name for name, row in rows.items() if row.secret} == {
         "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+        "JWT_SECRET_KEY",
     }  # fmt: skip
     assert rows["MGMT_COMPLETED_ENABLED"].default == "true"
     assert rows["MGMT_LOCAL_DIR"].default == "."
@@ -377,3 +387,11 @@ def test_remotes_of_both_files(here: Path) -> None:
 def test_a_remote_that_can_not_be(here: Path, table: str, match: str, hint: str) -> None:
     (here / "haulier.toml").write_text(f"[remotes.nas]\n{table}")
     assert hint in refused(match)
+
+
+def test_the_largest_file_is_a_size(monkeypatch) -> None:
+    monkeypatch.setenv("HAULIER_MAX_FILE_SIZE", "20G")
+    assert Settings.load().server.max_file_size == 20 << 30
+    monkeypatch.setenv("HAULIER_MAX_FILE_SIZE", "huge")
+    with pytest.raises(ConfigurationError, match="HAULIER_MAX_FILE_SIZE"):
+        Settings.load()

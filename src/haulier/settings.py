@@ -32,6 +32,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from haulier.core.units import parse_size
+from haulier.errors import UsageError
 from haulier.settings_loading import load, names_of, secrets_of
 
 MAX_PREFIX_BYTES = 512
@@ -62,6 +64,15 @@ def _url(*schemes: str) -> AfterValidator:
         return url
 
     return AfterValidator(check)
+
+
+def _size(value: Any) -> Any:
+    if not isinstance(value, str) or value.isdigit():
+        return value
+    try:
+        return parse_size(value)
+    except UsageError as exc:
+        raise ValueError(exc.message) from None
 
 
 def _bucket_name(name: str) -> str:
@@ -227,6 +238,26 @@ class S3Settings(_Group):
         return self
 
 
+class ServerSettings(_Group):
+    """The file server."""
+
+    jwt_secret_key: SecretStr | None = _setting(
+        None,
+        "JWT_SECRET_KEY",
+        meaning="signs tokens; at least 32 characters",
+        shown="made and kept in `{data}`, except in production",
+    )
+    max_file_size: Annotated[int, BeforeValidator(_size)] | None = _setting(
+        None, "HAULIER_MAX_FILE_SIZE", meaning="the largest upload", shown="what the disk holds"
+    )
+    upload_session_ttl_hours: Annotated[int, Field(ge=1, le=24 * 365)] = _setting(
+        24, "UPLOAD_SESSION_TTL_HOURS", meaning="how long an upload may rest without bytes"
+    )
+    durability: Literal["none", "chunk", "complete"] = _setting(
+        "chunk", "DURABILITY", meaning="what an answer promises when the power fails"
+    )
+
+
 class RemoteSettings(BaseModel):
     """A named destination of `haulier.toml`; what it leaves out is as in the S3 settings."""
 
@@ -249,6 +280,7 @@ GROUPS: dict[str, type[_Group]] = {
     "general": GeneralSettings,
     "archive": ArchiveSettings,
     "s3": S3Settings,
+    "server": ServerSettings,
 }
 
 
@@ -259,6 +291,7 @@ class Settings:
     general: GeneralSettings
     archive: ArchiveSettings
     s3: S3Settings
+    server: ServerSettings
     remotes: Mapping[str, RemoteSettings]
 
     @classmethod

@@ -12,7 +12,7 @@ from haulier.cli.main import app
 
 
 def commands():
-    groups = {"db": ["upgrade"], "s3": ["setup"]}
+    groups = {"db": ["upgrade"], "s3": ["setup"], "user": ["add"], "token": ["create"]}
     names = [c.name or c.callback.__name__ for c in app.registered_commands]
     return [[name] for name in names] + [[g, c] for g, inner in groups.items() for c in inner]
 
@@ -29,6 +29,7 @@ def test_all_commands_are_there():
     assert {" ".join(command) for command in commands()} == {
         "upload", "resume", "retry", "watch", "history", "show", "files", "verify", "restore", "ls",
         "delete", "import", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
+        "serve", "user add", "token create",
     }  # fmt: skip
 
 

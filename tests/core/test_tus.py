@@ -41,20 +41,15 @@ def test_numbers_are_read():
 
 
 @pytest.mark.parametrize(
-    ("headers", "size", "concat"),
+    ("headers", "size"),
     [
-        ({"upload-length": "7"}, 7, None),
-        ({"upload-length": "0"}, 0, None),
-        ({"upload-defer-length": "1"}, None, None),
-        ({"upload-length": "7", "upload-concat": "partial"}, 7, tus.Concat.PARTIAL),
-        ({"upload-concat": "final;/a /b"}, None, tus.Concat.FINAL),
-        ({"upload-concat": "final; /a  http://h/b "}, None, tus.Concat.FINAL),
+        ({"upload-length": "7"}, 7),
+        ({"upload-length": "0"}, 0),
+        ({"upload-defer-length": "1"}, None),
     ],
 )
-def test_creations_are_read(headers, size, concat):
-    creation = tus.read_creation(headers)
-    assert (creation.size_bytes, creation.concat) == (size, concat)
-    assert bool(creation.partial_urls) == (concat is tus.Concat.FINAL)
+def test_creations_are_read(headers, size):
+    assert tus.read_creation(headers).size_bytes == size
 
 
 @pytest.mark.parametrize(
@@ -65,11 +60,8 @@ def test_creations_are_read(headers, size, concat):
         {"upload-defer-length": "2"},
         {"upload-defer-length": "0"},
         {"upload-length": "-7"},
-        {"upload-concat": "final"},
-        {"upload-concat": "final;"},
-        {"upload-concat": "finally;/a"},
-        {"upload-concat": "final;/a", "upload-length": "7"},
-        {"upload-length": "7", "upload-concat": "whole"},
+        {"upload-length": "7", "upload-concat": "partial"},
+        {"upload-concat": "final;/a"},
         {"upload-length": "7", "upload-metadata": "name !!!"},
     ],
 )
@@ -129,8 +121,6 @@ def test_a_state_names_what_is_known():
         "Upload-Defer-Length": "1",
         "Upload-Metadata": "a YQ==",
     }
-    final = replace(SESSION, details={"concat": "final;/a"})
-    assert "Upload-Offset" not in tus.state_headers(final, offset_known=False)
 
 
 def test_the_offer_lists_what_is_built():

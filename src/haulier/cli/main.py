@@ -14,7 +14,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from haulier._version import __version__
-from haulier.cli import maintenance, objects, records, uploading
+from haulier.cli import maintenance, objects, records, serving, uploading
+from haulier.cli.memory import collect_garbage_rarely
 from haulier.cli.options import SIZES
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (uploading, records, objects, maintenance):
+for family in (uploading, records, objects, maintenance, serving):
     family.register(app)
 
 
@@ -51,6 +52,7 @@ def main() -> NoReturn:
 
     0: all done, 1: some failed, 2: wrong usage or configuration, 130: interrupted.
     """
+    collect_garbage_rarely()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httptools
@@ -26,13 +26,13 @@ _MOST_DISCARDED_BYTES = 64 << 20
 _EXTENSION = "haulier.body"
 
 
-def direct_body(scope: dict[str, Any]) -> AsyncIterator[memoryview] | None:
+def direct_body(scope: dict[str, Any]) -> AsyncGenerator[memoryview, None] | None:
     """Return the body of the request of `scope` as pieces, or None where that can't be.
 
     A piece stays as it is until the second one after it is asked for. Raises ConnectionResetError
     when the client goes away.
     """
-    begin: Callable[[], AsyncIterator[memoryview]] | None = scope.get("extensions", {}).get(
+    begin: Callable[[], AsyncGenerator[memoryview, None]] | None = scope.get("extensions", {}).get(
         _EXTENSION
     )
     return None if begin is None else begin()
@@ -77,7 +77,7 @@ class _Body:
             self._filling, self._filled = None, 0
             self.cycle.message_event.set()
 
-    async def pieces(self, resume: Callable[[], None]) -> AsyncIterator[memoryview]:
+    async def pieces(self, resume: Callable[[], None]) -> AsyncGenerator[memoryview, None]:
         """Yield the body; `resume` lets the transport read again."""
         try:
             if self._first:
@@ -141,7 +141,7 @@ class _Connection(HttpToolsProtocol):
             scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]  # its type is closed
             scope.setdefault("extensions", {})[_EXTENSION] = lambda: self._begin(cycle, length)
 
-    def _begin(self, cycle: RequestResponseCycle, length: int) -> AsyncIterator[memoryview]:
+    def _begin(self, cycle: RequestResponseCycle, length: int) -> AsyncGenerator[memoryview, None]:
         if cycle.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             cycle.waiting_for_100_continue = False

@@ -1,7 +1,7 @@
 import pytest
-from sessions_engine import build
 
 from haulier.catalog.catalog import Catalog
+from sessions_engine import build
 
 
 @pytest.fixture

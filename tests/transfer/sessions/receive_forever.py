@@ -12,11 +12,10 @@ import random
 import sys
 from pathlib import Path
 
-from sessions_engine import build
-
 from haulier.catalog.catalog import Catalog
 from haulier.core.sessions.session import Order, SessionStatus
 from haulier.transfer.sessions.stage import Durability
+from sessions_engine import build
 
 CHUNK = 64 << 10
 SIZE = 20 * CHUNK + 17

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sessions_engine import body_of, build
 
 from haulier import errors
 from haulier.core.sessions.session import Order, SessionStatus
 from haulier.errors import SessionGone
 from haulier.transfer.sessions.sweeping import Swept
+from sessions_engine import body_of, build
 
 
 async def test_a_session_expires_after_its_last_bytes(receiving):

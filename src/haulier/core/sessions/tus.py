@@ -1,7 +1,7 @@
 """The tus 1.0.0 protocol as pure thought: headers read and written, requests judged.
 
 Source: https://tus.io/protocols/resumable-upload (core and the extensions creation,
-creation-with-upload, creation-defer-length, expiration, checksum, termination, concatenation).
+creation-with-upload, creation-defer-length, expiration, checksum, termination).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from enum import StrEnum
 
 from haulier.core.sessions.session import UploadSession
 from haulier.errors import ValidationError
@@ -26,7 +25,6 @@ EXTENSIONS = (
     "expiration",
     "checksum",
     "termination",
-    "concatenation",
 )
 CHECKSUM_ALGORITHMS = ("sha1", "md5", "sha256", "sha512", "crc32", "crc32c", "crc64nvme")
 OFFSET_OCTETS = "application/offset+octet-stream"
@@ -35,28 +33,17 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MOST_METADATA_CHARACTERS = 8192
 
 
-class Concat(StrEnum):
-    """What an upload is in a concatenation."""
-
-    PARTIAL = "partial"
-    FINAL = "final"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Creation:
     """What a POST asks for.
 
     Args:
-        size_bytes: None when the length is deferred, or that of a final upload.
+        size_bytes: None when the length is deferred.
         metadata: as the client wrote it, to be given back so.
-        concat: whether it is a part of a concatenation.
-        partial_urls: of a final upload: its parts, in order.
     """
 
     size_bytes: int | None
     metadata: str
-    concat: Concat | None = None
-    partial_urls: tuple[str, ...] = ()
 
 
 def read_number(headers: Mapping[str, str], name: str) -> int | None:
@@ -83,33 +70,13 @@ def read_creation(headers: Mapping[str, str]) -> Creation:
     parse_metadata(metadata)
     size_bytes = read_number(headers, "upload-length")
     deferred = headers.get("upload-defer-length")
-    concat = headers.get("upload-concat", "").strip()
-    if concat.startswith("final"):
-        if size_bytes is not None or deferred is not None:
-            raise ValidationError("a final upload has no Upload-Length: it is that of its parts")
-        return Creation(
-            size_bytes=None,
-            metadata=metadata,
-            concat=Concat.FINAL,
-            partial_urls=_read_final(concat),
-        )
-    if concat not in {"", Concat.PARTIAL}:
-        raise ValidationError(f"Upload-Concat is partial or final;URL…, not {concat[:40]!r}")
+    if "upload-concat" in headers:
+        raise ValidationError("concatenation is not offered", hint="Send the file in one upload.")
     if deferred is not None and deferred != "1":
         raise ValidationError("Upload-Defer-Length can only be 1")
     if (size_bytes is None) == (deferred is None):
         raise ValidationError("a POST carries either Upload-Length or Upload-Defer-Length: 1")
-    return Creation(
-        size_bytes=size_bytes, metadata=metadata, concat=Concat.PARTIAL if concat else None
-    )
-
-
-def _read_final(value: str) -> tuple[str, ...]:
-    kind, _, urls = value.partition(";")
-    parts = tuple(urls.split())
-    if kind.strip() != Concat.FINAL or not parts:
-        raise ValidationError("Upload-Concat: final;URL URL… names at least one partial upload")
-    return parts
+    return Creation(size_bytes=size_bytes, metadata=metadata)
 
 
 def parse_metadata(text: str) -> dict[str, str]:
@@ -152,23 +119,15 @@ def read_checksum(value: str) -> str:
         raise ValidationError("the value of Upload-Checksum is not base64") from None
 
 
-def state_headers(session: UploadSession, *, offset_known: bool = True) -> dict[str, str]:
-    """Return the headers of a HEAD answer.
-
-    Args:
-        session: what is asked about.
-        offset_known: false for a final upload whose parts are not joined yet.
-    """
-    headers = {"Cache-Control": "no-store"}
-    if offset_known:
-        headers["Upload-Offset"] = str(session.offset)
+def state_headers(session: UploadSession) -> dict[str, str]:
+    """Return the headers of a HEAD answer."""
+    headers = {"Cache-Control": "no-store", "Upload-Offset": str(session.offset)}
     if session.size_bytes is None:
         headers["Upload-Defer-Length"] = "1"
     else:
         headers["Upload-Length"] = str(session.size_bytes)
-    for header, detail in (("Upload-Metadata", "metadata"), ("Upload-Concat", "concat")):
-        if value := session.details.get(detail):
-            headers[header] = value
+    if metadata := session.details.get("metadata"):
+        headers["Upload-Metadata"] = metadata
     return headers
 
 

@@ -30,6 +30,7 @@ class Swept:
     """What a sweep did, as counts of sessions, and of files that belonged to none."""
 
     finished: int = 0
+    verified: int = 0
     expired: int = 0
     forgotten: int = 0
     orphans: int = 0
@@ -65,6 +66,7 @@ class Sweeper:
         """Do what is due; harmless at any moment and as often as one likes."""
         return Swept(
             finished=await self._finish_interrupted(),
+            verified=await self._verify_waiting(),
             expired=await self._expire(),
             forgotten=await self._forget(),
             orphans=await self._discard_orphans(),
@@ -80,6 +82,16 @@ class Sweeper:
                 continue
             finished += 1
         return finished
+
+    async def _verify_waiting(self) -> int:
+        verified = 0
+        for session_id in await self._list({SessionStatus.VERIFYING}, before=None):
+            try:
+                await self._finisher.verify(session_id)
+            except (ChecksumMismatch, ExternalServiceError, LockBusy):
+                continue
+            verified += 1
+        return verified
 
     async def _expire(self) -> int:
         expired = 0

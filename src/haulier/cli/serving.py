@@ -1,0 +1,195 @@
+"""serve, user add, token create: the file server and who may use it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from haulier.cli.options import SIZES, DataOption
+
+if TYPE_CHECKING:
+    import socket
+
+    from haulier.core.accounts import User
+    from haulier.settings import Settings
+
+users = typer.Typer(help="Who may use the server.", no_args_is_help=True)
+tokens = typer.Typer(help="Proof of who is asking.", no_args_is_help=True)
+
+_SECONDS_TO_FINISH = 30
+
+
+def serve(
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+    ] = 8000,
+    data: DataOption = None,
+) -> None:
+    """Run the file server until it is told to stop.
+
+    It says on one line where it listens when it is ready. Uploads that are under way when it
+    stops can be resumed.
+
+    Example: haulier serve --port 8080
+    """
+    import asyncio
+    import signal
+
+    from haulier.errors import MissingExtra
+    from haulier.settings import Settings
+
+    try:
+        import uvloop
+    except ModuleNotFoundError as exc:
+        raise MissingExtra(
+            "the server needs libraries that are not installed",
+            hint="Install them with `pip install 'haulier[server]'`.",
+        ) from exc
+    settings = Settings.load(data=data)
+    listener = _listen(host, port)
+    # uvicorn passes on the signal that ended it, once everything is put away: that is success.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    import uvicorn
+
+    from haulier.cli.output import say
+    from haulier.server.app import create_app
+    from haulier.server.services import open_services
+
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            print(f"listening on http://{shown}:{port}", flush=True)
+
+    async with open_services(settings) as services:
+        if not await services.accounts.count():
+            say("there are no users yet: make one with `haulier user add NAME --role admin`")
+        config = uvicorn.Config(
+            create_app(settings, services),
+            http="haulier.server.direct:DirectProtocol",
+            lifespan="off",
+            log_level=settings.general.log_level.lower(),
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        )
+        await Server(config).serve(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    import socket
+
+    from haulier.errors import ConfigurationError
+
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"can't listen on {host}:{port}: {exc.strerror}",
+            hint="Choose another --host or --port; --port 0 takes a free one.",
+        ) from exc
+    return listener
+
+
+@users.command("add", epilog=SIZES)
+def add_user(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What signs in.")],
+    role: Annotated[str, typer.Option(metavar="ROLE", help="admin, user or viewer.")] = "user",
+    password_stdin: Annotated[
+        bool,
+        typer.Option("--password-stdin", help="Read the password from standard input."),
+    ] = False,
+    quota: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="How much may be kept: 20G.")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Make a user.
+
+    Without a password only tokens open the account.
+
+    Example: haulier user add ann --role admin
+    """
+    from haulier.cli.output import say
+    from haulier.cli.running import run
+    from haulier.core.accounts import Role
+    from haulier.core.units import parse_size
+    from haulier.errors import UsageError
+    from haulier.files.accounts import Accounts
+
+    if role not in set(Role):
+        raise UsageError(f"{role!r} is no role", hint="Use admin, user or viewer.")
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+    quota_bytes = None if quota is None else parse_size(quota)
+
+    async def work() -> User:
+        from haulier.catalog.catalog import Catalog
+        from haulier.settings import Settings
+
+        async with await Catalog.open(Settings.load(data=data).catalog_url) as catalog:
+            return await Accounts(catalog).add(
+                name, Role(role), password=password, quota_bytes=quota_bytes
+            )
+
+    user = run(work)
+    say(f"{user.name} may use the server as {user.role}")
+
+
+@tokens.command("create", epilog=SIZES)
+def create_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token.")],
+    ttl: Annotated[str, typer.Option(metavar="TIME", help="How long it is valid: 1h, 7d.")] = "1h",
+    service: Annotated[bool, typer.Option("--service", help="For a program.")] = False,
+    device: Annotated[bool, typer.Option("--device", help="For a device.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Print a token of a user.
+
+    Example: haulier token create ann --ttl 1h
+    """
+    from haulier.cli.running import run
+    from haulier.core.units import parse_duration
+    from haulier.errors import UsageError
+    from haulier.files.accounts import Accounts
+    from haulier.files.tokens import TokenKind
+
+    if service and device:
+        raise UsageError("a token is for a program or for a device, not for both")
+    kind = TokenKind.SERVICE if service else TokenKind.DEVICE if device else TokenKind.ACCESS
+    lifetime = parse_duration(ttl)
+
+    async def work() -> str:
+        from haulier.catalog.catalog import Catalog
+        from haulier.server.services import tokens_of
+        from haulier.settings import Settings
+
+        settings = Settings.load(data=data)
+        async with await Catalog.open(settings.catalog_url) as catalog:
+            user = await Accounts(catalog).get(name)
+        return tokens_of(settings).issue(user, lifetime, kind=kind)
+
+    print(run(work))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `app`."""
+    app.command(epilog=SIZES)(serve)
+    app.add_typer(users, name="user")
+    app.add_typer(tokens, name="token")

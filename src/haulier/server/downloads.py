@@ -1,0 +1,163 @@
+"""Stored files as HTTP answers: whole, in ranges, or not at all because the client has them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from base64 import b64encode
+from email.utils import format_datetime
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from haulier.core.accounts import StoredFile
+from haulier.core.file_names import content_disposition
+from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
+from haulier.core.sessions.chunks import Span
+
+_PIECE_BYTES = 256 << 10
+# What browsers show without running anything of it on our origin.
+_INLINE = frozenset(
+    {
+        "image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp",
+        "audio/mpeg", "audio/mp4", "audio/ogg", "audio/wav", "audio/x-wav", "audio/flac",
+        "audio/webm", "audio/aac", "video/mp4", "video/webm", "video/ogg", "text/plain",
+    }
+)  # fmt: skip
+
+
+class RangeFile(Response):
+    """A stored file, with ranges, validators and headers that keep it from running as a page.
+
+    Args:
+        stored: what is known of it.
+        path: where its bytes lie.
+        inline: show it in place where its type is harmless; otherwise it is a download.
+    """
+
+    def __init__(self, stored: StoredFile, path: Path, *, inline: bool = False) -> None:
+        self._stored = stored
+        self._path = path
+        self._inline = inline
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        request = Headers(scope=scope)
+        stored = self._stored
+        if is_fresh(
+            stored.etag,
+            stored.modified_at,
+            request.get("if-none-match"),
+            request.get("if-modified-since"),
+        ):
+            await self._head(send, 304, self._validators())
+            await send({"type": "http.response.body", "body": b""})
+            return
+        wanted = request.get("range") if scope["method"] in {"GET", "HEAD"} else None
+        if not range_applies(stored.etag, stored.modified_at, request.get("if-range")):
+            wanted = None
+        try:
+            spans = select_ranges(wanted, stored.size_bytes)
+        except UnsatisfiableRange:
+            headers = {"Content-Range": f"bytes */{stored.size_bytes}", "Content-Length": "0"}
+            await self._head(send, 416, headers)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._send(scope, send, spans)
+
+    async def _send(self, scope: Scope, send: Send, spans: list[Span] | None) -> None:
+        stored = self._stored
+        headers = {**self._validators(), **self._description(), "Accept-Ranges": "bytes"}
+        if spans is None:
+            parts = [(b"", Span(0, stored.size_bytes))]
+        elif len(spans) == 1:
+            parts = [(b"", spans[0])]
+            headers["Content-Range"] = _content_range(spans[0], stored.size_bytes)
+        else:
+            boundary = secrets.token_hex(12)
+            parts = _multipart(spans, boundary, headers["Content-Type"], stored.size_bytes)
+            headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
+        length = sum(len(head) + span.length for head, span in parts)
+        headers["Content-Length"] = str(length)
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            await self._head(send, 200 if spans is None else 206, headers)
+            if scope["method"] != "HEAD":
+                for head, span in parts:
+                    if head:
+                        await send({"type": "http.response.body", "body": head, "more_body": True})
+                    await _send_span(send, descriptor, span)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            os.close(descriptor)
+
+    async def _head(self, send: Send, status: int, headers: dict[str, str]) -> None:
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+
+    def _validators(self) -> dict[str, str]:
+        return {
+            "ETag": self._stored.etag,
+            "Last-Modified": format_datetime(self._stored.modified_at, usegmt=True),
+            "Cache-Control": "private, no-cache",
+        }
+
+    def _description(self) -> dict[str, str]:
+        stored = self._stored
+        known = (stored.mime_type or "").lower()
+        inline = self._inline and known in _INLINE
+        headers = {
+            "Content-Type": known if known in _INLINE else "application/octet-stream",
+            "Content-Disposition": content_disposition(stored.name, inline=inline),
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Cross-Origin-Resource-Policy": "same-site",
+        }
+        if known == "text/plain":
+            headers["Content-Type"] = "text/plain; charset=utf-8"
+        if stored.sha256 is not None:
+            digest = b64encode(bytes.fromhex(stored.sha256)).decode()
+            headers["Repr-Digest"] = f"sha-256=:{digest}:"
+        return headers
+
+
+def _content_range(span: Span, size_bytes: int) -> str:
+    return f"bytes {span.offset}-{span.end - 1}/{size_bytes}"
+
+
+def _multipart(
+    spans: list[Span], boundary: str, content_type: str, size_bytes: int
+) -> list[tuple[bytes, Span]]:
+    parts = []
+    for number, span in enumerate(spans):
+        lead = "" if number == 0 else "\r\n"
+        head = (
+            f"{lead}--{boundary}\r\nContent-Type: {content_type}\r\n"
+            f"Content-Range: {_content_range(span, size_bytes)}\r\n\r\n"
+        )
+        parts.append((head.encode(), span))
+    return [*parts, (f"\r\n--{boundary}--\r\n".encode(), Span(0, 0))]
+
+
+async def _send_span(send: Send, descriptor: int, span: Span) -> None:
+    offset = span.offset
+    while offset < span.end:
+        count = min(_PIECE_BYTES, span.end - offset)
+        piece = await _read(descriptor, count, offset)
+        if not piece:
+            raise EOFError("a stored file is shorter than its record")
+        offset += len(piece)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _read(descriptor: int, count: int, offset: int) -> bytes | bytearray:
+    # What is in the page cache is read at once; what is not must not hold the loop up.
+    piece = bytearray(count)
+    try:
+        found = os.preadv(descriptor, [piece], offset, getattr(os, "RWF_NOWAIT", 0))
+    except BlockingIOError:
+        return await asyncio.to_thread(os.pread, descriptor, count, offset)
+    return piece if found == count else piece[:found]

@@ -1,0 +1,122 @@
+"""Stored files: a list, one of them, its bytes; and `PUT /api/content/NAME` for plain clients."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from haulier.core.accounts import StoredFile
+from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.records import format_time
+from haulier.core.sessions.session import Order
+from haulier.errors import FileNotFoundError as NoSuchFile
+from haulier.files.access import check_upload, may_see
+from haulier.server.bodies import body_of, length_of
+from haulier.server.downloads import RangeFile
+from haulier.server.identity import CurrentUser, TheServices
+from haulier.transfer.sessions.engine import NewUpload
+
+router = APIRouter(prefix="/api", tags=["files"])
+
+
+async def visible_file(file_id: str, user: CurrentUser, services: TheServices) -> StoredFile:
+    """Return the file if the user may see it; what one may not see does not exist."""
+    stored = await services.catalog.read(lambda tx: tx.stored.get(file_id))
+    if stored is None or not may_see(user, stored):
+        raise NoSuchFile("there is no such file")
+    return stored
+
+
+VisibleFile = Annotated[StoredFile, Depends(visible_file)]
+
+
+@router.get("/files")
+async def list_files(
+    user: CurrentUser,
+    services: TheServices,
+    cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """List one's files, newest first."""
+    found = await services.catalog.read(
+        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1)
+    )
+    items = found[:limit]
+    more = items[-1].file_id if len(found) > limit else None
+    return {"items": [metadata_of(one) for one in items], "next_cursor": more}
+
+
+@router.get("/files/{file_id}")
+async def get_file(stored: VisibleFile) -> JSONResponse:
+    """Say what is known of a file."""
+    return JSONResponse(metadata_of(stored), headers={"ETag": stored.etag})
+
+
+@router.api_route("/files/{file_id}/download", methods=["GET", "HEAD"], response_class=Response)
+async def download(stored: VisibleFile, services: TheServices, *, inline: bool = False) -> Response:
+    """Return a file's bytes, or ranges of them."""
+    return RangeFile(stored, services.finisher.path_of(stored.file_id), inline=inline)
+
+
+@router.put("/content/{path:path}", status_code=201)
+async def put_content(
+    path: str, request: Request, user: CurrentUser, services: TheServices
+) -> Response:
+    """Keep the request's body as a file; its folder and name are the path."""
+    check_upload(user)
+    folder, _, name = path.rpartition("/")
+    length = length_of(request)
+    session = await services.engine.start(
+        NewUpload(
+            owner_id=user.user_id,
+            name=clean_name(name),
+            folder=clean_folder(folder),
+            size_bytes=length,
+            order=Order.SEQUENTIAL,
+            mime_type=request.headers.get("content-type"),
+        )
+    )
+    try:
+        if length != 0:
+            session = await services.engine.append(
+                session.session_id, 0, body_of(request), length=length
+            )
+        session = await services.engine.complete(session.session_id)
+    except (ClientDisconnect, ConnectionResetError):
+        await services.engine.cancel(session.session_id)
+        return Response(status_code=400)
+    except BaseException:
+        # Nobody can go on with it: its client knows no session.
+        await services.engine.cancel(session.session_id)
+        raise
+    stored = await services.catalog.read(lambda tx: tx.stored.get(session.file_id or ""))
+    assert stored is not None
+    return JSONResponse(
+        metadata_of(stored),
+        201,
+        headers={"ETag": stored.etag, "Location": f"/api/files/{stored.file_id}"},
+    )
+
+
+def metadata_of(stored: StoredFile) -> dict[str, Any]:
+    """Return a file's `FileMetadata`, as the API shows it."""
+    row = asdict(stored)
+    return {
+        "id": stored.file_id,
+        "name": stored.name,
+        "folder": stored.folder,
+        "size": stored.size_bytes,
+        "mime_type": stored.mime_type,
+        "owner": stored.owner_id,
+        "version": stored.version,
+        "created_at": format_time(stored.created_at),
+        "modified_at": format_time(stored.modified_at),
+        "checksum": f"crc64nvme:{stored.crc64nvme}",
+        "crc32": f"crc32:{stored.crc32}",
+        "sha256": None if stored.sha256 is None else f"sha256:{stored.sha256}",
+        "tags": row["tags"],
+    }

@@ -1,0 +1,85 @@
+"""A real server in a process of its own, with users."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+HAULIER = [sys.executable, "-m", "haulier.cli.main"]
+
+
+@dataclass
+class Server:
+    data: Path
+    url: str
+    process: subprocess.Popen[str]
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str) -> str:
+        return run(self.data, *arguments)
+
+    def token(self, name: str) -> str:
+        if name not in self._tokens:
+            self._tokens[name] = self.run("token", "create", name).strip()
+        return self._tokens[name]
+
+    def headers(self, name: str = "ann") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(name)}"}
+
+
+def environment() -> dict[str, str]:
+    kept = {"PATH", "LANG", "HOME", "TMPDIR"}
+    return {name: value for name, value in os.environ.items() if name in kept}
+
+
+def run(data: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [*HAULIER, *arguments, "--data", data],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=data,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def start(data: Path, **settings: str) -> Server:
+    process = subprocess.Popen(
+        [*HAULIER, "serve", "--port", "0", "--data", data],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**environment(), **settings},
+        cwd=data,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("listening on http://127.0.0.1:"), line
+    return Server(data, line.split()[-1], process)
+
+
+def stop(server: Server, number: signal.Signals = signal.SIGTERM) -> int:
+    server.process.send_signal(number)
+    code = server.process.wait(20)
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    return code
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("server")
+    run(data, "user", "add", "ann", "--role", "user", "--quota", "200M")
+    run(data, "user", "add", "bob", "--role", "user")
+    run(data, "user", "add", "root", "--role", "admin")
+    run(data, "user", "add", "eve", "--role", "viewer")
+    running = start(data)
+    yield running
+    stop(running)

@@ -1,0 +1,1 @@
+from running_server import server  # noqa: F401 - pytest finds fixtures by name

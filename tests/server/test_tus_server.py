@@ -1,0 +1,384 @@
+"""tus 1.0 against the real server: the protocol's checklist, and clients that others wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import io
+import random
+import signal
+import socket
+import subprocess
+from urllib.parse import urlsplit
+
+import aiotus
+import httpx2
+import pytest
+from tusclient import client as tuspy
+
+from running_server import start, stop
+
+MIB = 1 << 20
+V = {"Tus-Resumable": "1.0.0"}
+OCTETS = {"Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.fixture
+def http(server):
+    with httpx2.Client(base_url=server.url, headers=server.headers()) as client:
+        yield client
+
+
+def metadata(**pairs):
+    return ",".join(
+        f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items()
+    )
+
+
+def create(http, size, body=None, **headers):
+    given = {**V, "Upload-Length": str(size), **(OCTETS if body is not None else {}), **headers}
+    return http.post("/tus/", headers=given, content=body)
+
+
+def patch(http, url, offset, body, **headers):
+    return http.patch(
+        url, headers={**V, **OCTETS, "Upload-Offset": str(offset), **headers}, content=body
+    )
+
+
+def place_of(answer):
+    """The upload's URL: `Location` is relative to the request."""
+    return str(answer.url.join(answer.headers["location"]))
+
+
+def offset_of(http, url):
+    return int(http.head(url, headers=V).headers["upload-offset"])
+
+
+# --- the checklist of the protocol; letters as in its sections: core, creation, …
+
+
+def test_every_answer_but_that_to_options_carries_the_version(http):
+    url = place_of(create(http, 3))
+    for answer in (
+        http.head(url, headers=V),
+        patch(http, url, 9, b"x"),
+        http.head("/tus/" + "0" * 32, headers=V),
+        http.post("/tus/", headers=V),
+    ):
+        assert answer.headers["tus-resumable"] == "1.0.0"
+
+
+@pytest.mark.parametrize("version", [None, "0.2.2", "2.0.0"])
+def test_another_version_is_refused_and_nothing_done(http, version):
+    headers = {"Upload-Length": "3"} | ({"Tus-Resumable": version} if version else {})
+    answer = http.post("/tus/", headers=headers)
+    assert answer.status_code == 412
+    assert answer.headers["tus-version"] == "1.0.0"
+    assert "location" not in answer.headers
+
+
+def test_options_say_what_is_offered_without_a_token(server):
+    answer = httpx2.options(f"{server.url}/tus/")
+    assert answer.status_code == 204
+    assert answer.headers["tus-version"] == "1.0.0"
+    extensions = answer.headers["tus-extension"].split(",")
+    assert {"creation", "termination", "checksum", "expiration"} <= set(extensions)
+    assert "sha1" in answer.headers["tus-checksum-algorithm"].split(",")
+
+
+def test_the_overriding_method_counts(http):
+    url = place_of(create(http, 3))
+    answer = http.post(
+        url,
+        headers={**V, **OCTETS, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"},
+        content=b"abc",
+    )
+    assert (answer.status_code, answer.headers["upload-offset"]) == (204, "3")
+
+
+def test_a_head_says_how_far_it_came(http):
+    described = metadata(filename="a b.mp4", filetype="video/mp4")
+    answer = create(http, 5, **{"Upload-Metadata": described})
+    assert answer.status_code == 201
+    assert "upload-expires" in answer.headers
+    url = place_of(answer)
+    for body, offset in ((b"", 0), (b"ab", 2), (b"cde", 5)):
+        if body:
+            patch(http, url, offset - len(body), body)
+        state = http.head(url, headers=V)
+        assert state.headers["upload-offset"] == str(offset)
+        assert state.headers["upload-length"] == "5"
+        assert state.headers["cache-control"] == "no-store"
+        assert state.headers["upload-metadata"] == described
+
+
+def test_what_is_unknown_has_no_offset(http):
+    answer = http.head("/tus/" + "0" * 32, headers=V)
+    assert answer.status_code == 404
+    assert "upload-offset" not in answer.headers
+
+
+def test_the_body_has_its_type(http):
+    url = place_of(create(http, 3))
+    answer = http.patch(url, headers={**V, "Upload-Offset": "0"}, content=b"abc")
+    assert answer.status_code == 415
+    assert offset_of(http, url) == 0
+
+
+@pytest.mark.parametrize("offset", [0, 1, 3, 99])
+def test_a_wrong_offset_conflicts_and_changes_nothing(http, offset):
+    url = place_of(create(http, 5))
+    patch(http, url, 0, b"ab")
+    answer = patch(http, url, offset, b"xy")
+    assert (answer.status_code, answer.headers["upload-offset"]) == (409, "2")
+    assert offset_of(http, url) == 2
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "", "1.5"])
+def test_an_offset_that_is_none_is_refused(http, offset):
+    url = place_of(create(http, 5))
+    answer = http.patch(url, headers={**V, **OCTETS, "Upload-Offset": offset}, content=b"a")
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Upload-Length": "-1"}, {"Upload-Defer-Length": "2"}, {"Upload-Length": "x"}],
+)
+def test_a_creation_without_length_is_refused(http, headers):
+    assert http.post("/tus/", headers={**V, **headers}).status_code == 400
+
+
+def test_more_than_the_length_is_refused(http):
+    url = place_of(create(http, 5))
+    assert patch(http, url, 0, b"abcdef").status_code == 413
+    assert offset_of(http, url) == 0
+
+
+def test_a_length_of_zero_is_complete_at_once(http):
+    url = place_of(create(http, 0))
+    assert offset_of(http, url) == 0
+    assert http.get(url).content == b""
+
+
+def test_empty_metadata_is_none(http):
+    assert create(http, 3, **{"Upload-Metadata": ""}).status_code == 201
+
+
+def test_a_deferred_length_is_told_once(http):
+    answer = http.post("/tus/", headers={**V, "Upload-Defer-Length": "1"})
+    url = place_of(answer)
+    assert http.head(url, headers=V).headers["upload-defer-length"] == "1"
+    patch(http, url, 0, b"abc")
+    assert patch(http, url, 3, b"", **{"Upload-Length": "5"}).status_code == 204
+    state = http.head(url, headers=V)
+    assert state.headers["upload-length"] == "5"
+    assert "upload-defer-length" not in state.headers
+    assert patch(http, url, 3, b"", **{"Upload-Length": "6"}).status_code == 409
+    assert patch(http, url, 3, b"de").headers["upload-offset"] == "5"
+    assert http.get(url).content == b"abcde"
+
+
+def test_creation_takes_the_first_bytes(http):
+    answer = create(http, 5, body=b"abc")
+    assert (answer.status_code, answer.headers["upload-offset"]) == (201, "3")
+    assert patch(http, place_of(answer), 3, b"de").status_code == 204
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "md5", "sha256", "sha512"])
+def test_checksums_are_verified(http, algorithm):
+    url = place_of(create(http, 5))
+    right = base64.b64encode(hashlib.new(algorithm, b"abcde").digest()).decode()
+    wrong = {"Upload-Checksum": f"{algorithm} {right}"}
+    assert patch(http, url, 0, b"abcdX", **wrong).status_code == 460
+    assert offset_of(http, url) == 0
+    assert patch(http, url, 0, b"abcde", **wrong).status_code == 204
+
+
+def test_an_unknown_checksum_is_refused(http):
+    url = place_of(create(http, 5))
+    for value in ("rot13 YQ==", "sha1 ***", "sha1"):
+        assert patch(http, url, 0, b"abcde", **{"Upload-Checksum": value}).status_code in {400, 460}
+        assert offset_of(http, url) == 0
+
+
+def test_a_terminated_upload_is_gone(http):
+    url = place_of(create(http, 5, body=b"abc"))
+    assert http.delete(url, headers=V).status_code == 204
+    assert http.head(url, headers=V).status_code == 410
+    assert patch(http, url, 3, b"de").status_code == 410
+    assert http.delete(url, headers=V).status_code == 410
+
+
+def test_a_last_patch_may_come_twice(http):
+    url = place_of(create(http, 3))
+    assert patch(http, url, 0, b"abc").status_code == 204
+    again = patch(http, url, 3, b"")
+    assert (again.status_code, again.headers["upload-offset"]) == (204, "3")
+
+
+def test_concatenation_is_not_announced_and_refused(http):
+    assert create(http, 3, **{"Upload-Concat": "partial"}).status_code == 400
+
+
+# --- who may
+
+
+def test_others_uploads_do_not_exist(server, http):
+    url = place_of(create(http, 5))
+    for name in ("bob", "root"):
+        with httpx2.Client(base_url=server.url, headers=server.headers(name)) as other:
+            assert other.head(url, headers=V).status_code == 404
+            assert patch(other, url, 0, b"abc").status_code == 404
+            assert other.delete(url, headers=V).status_code == 404
+    assert offset_of(http, url) == 0
+
+
+def test_a_token_is_needed_and_a_viewer_may_not(server):
+    with httpx2.Client(base_url=server.url) as nobody:
+        answer = create(nobody, 5)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert set(answer.json()) >= {"code", "detail", "request_id", "status"}
+    with httpx2.Client(base_url=server.url, headers=server.headers("eve")) as viewer:
+        assert create(viewer, 5).status_code == 403
+
+
+def test_a_file_over_quota_is_refused(http):
+    answer = create(http, 300 * MIB)
+    assert (answer.status_code, answer.json()["code"]) == (413, "quota-exceeded")
+
+
+# --- clients that others wrote
+
+
+def content(size, seed=1):
+    return random.Random(seed).randbytes(size)
+
+
+def sha256_at(http, url):
+    return hashlib.sha256(http.get(url).content).hexdigest()
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_tuspy_uploads_and_resumes(server, http, checked):
+    data = content(5 * MIB + 3)
+    tus = tuspy.TusClient(f"{server.url}/tus/", headers=server.headers())
+    first = tus.uploader(
+        file_stream=io.BytesIO(data),
+        chunk_size=MIB,
+        upload_checksum=checked,
+        metadata={"filename": "clip.mp4"},
+    )
+    first.upload(stop_at=2 * MIB)
+    second = tus.uploader(
+        file_stream=io.BytesIO(data), chunk_size=MIB, url=first.url, upload_checksum=checked
+    )
+    assert second.offset == 2 * MIB
+    second.upload()
+    assert sha256_at(http, first.url) == hashlib.sha256(data).hexdigest()
+
+
+async def test_aiotus_uploads(server, http):
+    data = content(3 * MIB, 2)
+    url = await aiotus.upload(
+        f"{server.url}/tus/",
+        io.BytesIO(data),
+        {"filename": b"x"},
+        headers=server.headers(),
+        chunksize=MIB,
+    )
+    assert sha256_at(http, str(url)) == hashlib.sha256(data).hexdigest()
+
+
+def test_curl_puts_and_resumes_a_download(server, http, tmp_path):
+    data = content(3 * MIB, 3)
+    (tmp_path / "clip.mp4").write_bytes(data)
+    token = server.headers()["Authorization"]
+    curl = ["curl", "-sS", "--fail", "-H", f"Authorization: {token}"]
+    done = subprocess.run(
+        [*curl, "-T", tmp_path / "clip.mp4", f"{server.url}/api/content/holiday/clip.mp4"],
+        capture_output=True,
+        check=True,
+    )
+    stored = __import__("json").loads(done.stdout)
+    assert (stored["name"], stored["folder"], stored["size"]) == ("clip.mp4", "holiday", len(data))
+    url = f"{server.url}/api/files/{stored['id']}/download"
+    out = tmp_path / "out"
+    out.write_bytes(data[: MIB + 5])
+    subprocess.run([*curl, "-C", "-", "-o", out, url], check=True)
+    assert out.read_bytes() == data
+    part = subprocess.run([*curl, "-r", "10-19,30-39", url], capture_output=True, check=True).stdout
+    assert data[10:20] in part
+    assert data[30:40] in part
+
+
+# --- faults
+
+
+def test_what_arrived_before_the_connection_broke_is_kept(server, http):
+    data = content(2 * MIB, 4)
+    url = place_of(create(http, len(data)))
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname, place.port)) as raw:
+        head = (
+            f"PATCH {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+            f"Authorization: {server.headers()['Authorization']}\r\n"
+            f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(data)}\r\n\r\n"
+        )
+        raw.sendall(head.encode() + data[:MIB])
+    for _ in range(100):
+        offset = offset_of(http, url)
+        if offset == MIB:
+            break
+    assert offset == MIB
+    patch(http, url, offset, data[offset:])
+    assert sha256_at(http, url) == hashlib.sha256(data).hexdigest()
+
+
+def test_a_dead_connection_does_not_keep_the_upload(server, http):
+    data = content(MIB, 5)
+    url = place_of(create(http, len(data)))
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname, place.port)) as dead:
+        head = (
+            f"PATCH {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+            f"Authorization: {server.headers()['Authorization']}\r\n"
+            f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(data)}\r\n\r\n"
+        )
+        dead.sendall(head.encode() + data[: 300 << 10])
+        for _ in range(50):
+            taken_over = patch(http, url, 0, data)
+            if taken_over.status_code == 409:
+                break
+        offset = int(taken_over.headers["upload-offset"])
+        assert patch(http, url, offset, data[offset:]).status_code == 204
+    assert sha256_at(http, url) == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_an_upload_goes_on_after_the_server_was_ended(tmp_path, number):
+    from running_server import run
+
+    run(tmp_path, "user", "add", "ann")
+    data = content(8 * MIB, 6)
+    running = start(tmp_path)
+    with httpx2.Client(headers=running.headers()) as client:
+        answer = create_at(client, running.url, len(data))
+        path = urlsplit(place_of(answer)).path
+        patch(client, f"{running.url}{path}", 0, data[: 5 * MIB])
+    stop(running, number)
+    running = start(tmp_path)
+    with httpx2.Client(headers=running.headers()) as client:
+        offset = offset_of(client, f"{running.url}{path}")
+        assert offset == 5 * MIB
+        patch(client, f"{running.url}{path}", offset, data[offset:])
+        assert sha256_at(client, f"{running.url}{path}") == hashlib.sha256(data).hexdigest()
+    await asyncio.to_thread(stop, running)
+
+
+def create_at(client, base, size):
+    return client.post(f"{base}/tus/", headers={**V, "Upload-Length": str(size)})
