@@ -11,6 +11,7 @@ _PROCESSES = (
     "e2e",
     "docs/test_guides.py",
     "server/test_tus_server.py",
+    "server/test_chunk_uploads.py",
     "server/test_downloads.py",
     "transfer/sessions/test_killed.py",
     "transfer/test_move.py",

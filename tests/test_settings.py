@@ -110,6 +110,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
         **dict.fromkeys(
             [
                 "JWT_SECRET_KEY",
+                "UPLOAD_MAX_FILE_MB",
                 "HAULIER_MAX_FILE_SIZE",
                 "UPLOAD_SESSION_TTL_HOURS",
                 "DURABILITY",

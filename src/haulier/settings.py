@@ -247,6 +247,9 @@ class ServerSettings(_Group):
         meaning="signs tokens; at least 32 characters",
         shown="made and kept in `{data}`, except in production",
     )
+    upload_max_file_mb: Annotated[int, Field(ge=1)] = _setting(
+        100, "UPLOAD_MAX_FILE_MB", meaning="the largest file of the JSON files API, in MiB"
+    )
     max_file_size: Annotated[int, BeforeValidator(_size)] | None = _setting(
         None, "HAULIER_MAX_FILE_SIZE", meaning="the largest upload", shown="what the disk holds"
     )

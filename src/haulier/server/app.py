@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Response
 
 from haulier._version import __version__
-from haulier.server import auth_routes, file_routes, tus_routes
+from haulier.server import auth_routes, chunked_routes, file_routes, tus_routes, upload_routes
 from haulier.server.identity import TheServices
 from haulier.server.problems import RequestIds, install
 from haulier.server.services import Services, open_services
@@ -32,7 +32,8 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     app = FastAPI(title="haulier", version=__version__, lifespan=running)
     app.state.services = services
     install(app)
-    for family in (tus_routes, file_routes, auth_routes):
+    # Before the files: `upload` is no file's id.
+    for family in (upload_routes, chunked_routes, tus_routes, file_routes, auth_routes):
         app.include_router(family.router)
     app.add_middleware(tus_routes.TusVersions)
     app.add_middleware(RequestIds)

@@ -1,0 +1,197 @@
+"""Uploads in numbered chunks: the JSON files API (`/api/files/upload`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect
+
+from haulier.core.accounts import User
+from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.records import format_time, utc_now
+from haulier.core.sessions.session import (
+    Order,
+    ReceivedChunks,
+    SessionStatus,
+    UploadSession,
+)
+from haulier.errors import FileNotFoundError as NoSuchSession
+from haulier.errors import FileSizeError, UsageError, ValidationError
+from haulier.files.access import check_upload
+from haulier.server.chunk_bodies import read_chunk
+from haulier.server.file_routes import metadata_of
+from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.services import Services
+from haulier.transfer.sessions.engine import ChunkReceipt, NewUpload
+
+_MIB = 1 << 20
+_LARGEST_CHUNK_BYTES = 100 * _MIB
+
+router = APIRouter(prefix="/api/files/upload", tags=["uploads"])
+
+
+class FileUploadRequest(BaseModel):
+    """What is said of a file before it is sent."""
+
+    name: str = Field(min_length=1, max_length=1024)
+    size: int | None = Field(default=None, ge=0)
+    mime_type: str | None = Field(default=None, max_length=255)
+    checksum: str | None = Field(default=None, max_length=200)
+    chunk_size: int | None = Field(default=None, ge=1, le=_LARGEST_CHUNK_BYTES)
+    tags: dict[str, str] = Field(default_factory=dict, max_length=50)
+    folder: str | None = Field(default=None, max_length=1024)
+
+
+async def own_chunks(session_id: str, user: CurrentUser, services: TheServices) -> UploadSession:
+    """Return the session if it is the user's; what is another's does not exist."""
+    session = await services.engine.get(session_id)
+    if session.owner_id != user.user_id or session.order is not Order.CHUNKED:
+        raise NoSuchSession("there is no such upload")
+    return session
+
+
+OwnChunks = Annotated[UploadSession, Depends(own_chunks)]
+
+
+@router.post("/start", status_code=201)
+async def start(
+    given: FileUploadRequest, user: CurrentUser, services: TheServices
+) -> dict[str, Any]:
+    """Begin an upload."""
+    most_bytes = services.settings.server.upload_max_file_mb * _MIB
+    if (given.size or 0) > most_bytes:
+        raise FileSizeError(
+            f"{given.name} has {given.size} bytes; at most {most_bytes} are allowed here",
+            hint="Larger files go by tus, or ask for a higher UPLOAD_MAX_FILE_MB.",
+        )
+    session = await begin(services, user, given)
+    answer = {
+        "session_id": session.session_id,
+        "chunk_size": session.chunk_size,
+        "total_chunks": session.grid.total,
+        "expires_at": format_time(session.expires_at),
+    }
+    if session.status is SessionStatus.COMPLETED:
+        answer |= {"status": "completed", "file": await file_of(services, session)}
+    return answer
+
+
+@router.post("/{session_id}/chunk")
+async def put_chunk(request: Request, session: OwnChunks, services: TheServices) -> Response:
+    """Take one chunk; the last one finishes the file."""
+    receipt = await take_chunk(request, session, services)
+    if receipt is None:
+        return Response(status_code=400)
+    number, made = receipt
+    received = made.received
+    answer = {
+        "session_id": session.session_id,
+        "chunk_number": number,
+        "status": "received",
+        "received_bytes": received.size_bytes,
+        "received_chunks": len(received.numbers),
+        "missing_count": sum(last - first + 1 for first, last in received.missing()),
+    }
+    return await finished(services, made.session, answer, made.repeated)
+
+
+@router.post("/{session_id}/complete")
+async def complete(session: OwnChunks, services: TheServices) -> Response:
+    """End an upload whose size was not told at its start."""
+    done = await services.engine.complete(session.session_id)
+    return await finished(services, done, {"session_id": session.session_id}, repeated=False)
+
+
+@router.get("/{session_id}")
+async def progress(session: OwnChunks, services: TheServices) -> dict[str, Any]:
+    """Say what has arrived and what is missing."""
+    received = await services.engine.received(session)
+    elapsed_s = max(0.001, (utc_now() - session.created_at).total_seconds())
+    return {
+        "session_id": session.session_id,
+        "name": session.name,
+        "size": session.size_bytes,
+        "chunk_size": session.chunk_size,
+        "total_chunks": session.grid.total,
+        "received": received.numbers.runs,
+        "missing": received.missing(),
+        "bytes": received.size_bytes,
+        "percent": percent_of(session, received),
+        "rate_bps": round(received.size_bytes / elapsed_s),
+        "expires_at": format_time(session.expires_at),
+        "status": session.status,
+    }
+
+
+@router.delete("/{session_id}", status_code=204)
+async def cancel(session: OwnChunks, services: TheServices) -> Response:
+    """End an upload and forget its bytes."""
+    await services.engine.cancel(session.session_id)
+    return Response(status_code=204)
+
+
+async def begin(services: Services, user: User, given: FileUploadRequest) -> UploadSession:
+    """Begin a session of numbered chunks for `user`."""
+    check_upload(user)
+    try:
+        return await services.engine.start(
+            NewUpload(
+                owner_id=user.user_id,
+                name=clean_name(given.name),
+                size_bytes=given.size,
+                order=Order.CHUNKED,
+                chunk_size=given.chunk_size,
+                mime_type=given.mime_type,
+                wanted_checksum=given.checksum,
+                folder=clean_folder(given.folder or ""),
+                tags=given.tags,
+            )
+        )
+    except UsageError as exc:
+        raise ValidationError(exc.message, hint=exc.hint) from exc
+
+
+async def take_chunk(
+    request: Request, session: UploadSession, services: Services
+) -> tuple[int, ChunkReceipt] | None:
+    """Receive the request's chunk; None when its client went away meanwhile."""
+    try:
+        sent = await read_chunk(request, session)
+        receipt = await services.engine.put_chunk(
+            session.session_id, sent.number, sent.body, length=sent.length, checks=sent.checks
+        )
+    except (ClientDisconnect, ConnectionResetError):
+        return None
+    return sent.number, receipt
+
+
+async def finished(
+    services: Services, session: UploadSession, answer: dict[str, Any], repeated: bool
+) -> Response:
+    """Return the answer to a chunk, or that of the whole file when it is there."""
+    if session.status is SessionStatus.COMPLETED:
+        whole = {**answer, "status": "completed", "file": await file_of(services, session)}
+        return JSONResponse(whole, 200 if repeated else 201)
+    if session.status is SessionStatus.VERIFYING:
+        verify = BackgroundTask(services.finisher.verify, session.session_id)
+        return JSONResponse({**answer, "status": "verifying"}, 202, background=verify)
+    return JSONResponse(answer)
+
+
+async def file_of(services: Services, session: UploadSession) -> dict[str, Any]:
+    """Return the metadata of the file that a completed session became."""
+    stored = await services.catalog.read(lambda tx: tx.stored.get(session.file_id or ""))
+    if stored is None:
+        raise NoSuchSession("the file was deleted")
+    return metadata_of(stored)
+
+
+def percent_of(session: UploadSession, received: ReceivedChunks) -> float | None:
+    """Return how much of a session arrived; None while its size is not known."""
+    if session.size_bytes is None:
+        return None
+    return round(100 * received.size_bytes / session.size_bytes, 2) if session.size_bytes else 100.0
