@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from haulier.errors import MediaTooDemanding, UnreadableMedia, UnsupportedMedia
+from haulier.errors import MediaTooDemanding, MissingExtra, UnreadableMedia, UnsupportedMedia
 from haulier.media.isolation import Workers
 from haulier.testing import decoders
 
@@ -33,6 +33,7 @@ async def test_a_task_runs_in_another_process_that_is_used_again(workers):
         (decoders.hoard, MediaTooDemanding, "memory"),
         (decoders.stumble, UnreadableMedia, "moov"),
         (decoders.refuse, UnsupportedMedia, "no known kind"),
+        (decoders.lack, MissingExtra, "needs av"),
     ],
 )
 async def test_a_task_that_fails_is_told_as_such_and_the_next_one_runs(workers, task, error, words):

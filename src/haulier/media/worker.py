@@ -59,6 +59,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         task = getattr(importlib.import_module(module), function)
         return {"result": task(**request["arguments"])}
+    except ModuleNotFoundError as exc:
+        return {
+            "error": "MissingExtra",
+            "message": f"this needs {exc.name}, which is not installed",
+            "hint": "Install it with `pip install 'haulier[media]'`.",
+        }
     except Exception as exc:  # noqa: BLE001  # whatever a decoder raises is the answer
         return {
             "error": "MemoryError" if isinstance(exc, MemoryError) else type(exc).__name__,

@@ -53,3 +53,8 @@ def refuse() -> dict[str, Any]:
 def stumble() -> dict[str, Any]:
     """Raise an error that is not ours."""
     raise KeyError("moov")
+
+
+def lack() -> dict[str, Any]:
+    """Need a library that is not there."""
+    raise ModuleNotFoundError("No module named 'av'", name="av")
