@@ -10,6 +10,7 @@ _PROCESSES = (
     "cli",
     "e2e",
     "docs/test_guides.py",
+    "server/test_resumable_server.py",
     "server/test_tus_server.py",
     "server/test_chunk_uploads.py",
     "server/test_downloads.py",

@@ -42,6 +42,7 @@
     │   └── EncoderFailed
     ├── FileError                     a stored file, or one on its way in
     │   ├── ValidationError
+    │   │   └── InconsistentLength
     │   ├── FileNotFoundError
     │   ├── FilePermissionError
     │   ├── FileSizeError
@@ -102,6 +103,7 @@ from haulier.errors.files import (
     FileNotFoundError,  # noqa: A004  # the public name, used as haulier.errors.FileNotFoundError
     FilePermissionError,
     FileSizeError,
+    InconsistentLength,
     LockBusy,
     LockLost,
     NotSignedIn,
@@ -161,6 +163,7 @@ __all__ = [
     "FilePermissionError",
     "FileSizeError",
     "HaulierError",
+    "InconsistentLength",
     "IntegrityError",
     "Interrupted",
     "LockBusy",

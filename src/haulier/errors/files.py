@@ -19,6 +19,13 @@ class ValidationError(FileError):
     advice = "See the message for what is expected."
 
 
+class InconsistentLength(ValidationError):
+    """A request tells two lengths that don't agree."""
+
+    code = "inconsistent-length"
+    advice = "Let Upload-Length be the offset and Content-Length of the last request together."
+
+
 class FileNotFoundError(FileError):  # noqa: A001  # the public name; it lives in this module
     """There is no such file or session, or none that you may see."""
 

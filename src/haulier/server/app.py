@@ -8,7 +8,14 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Response
 
 from haulier._version import __version__
-from haulier.server import auth_routes, chunked_routes, file_routes, tus_routes, upload_routes
+from haulier.server import (
+    auth_routes,
+    chunked_routes,
+    file_routes,
+    resumable_routes,
+    tus_routes,
+    upload_routes,
+)
 from haulier.server.identity import TheServices
 from haulier.server.problems import RequestIds, install
 from haulier.server.services import Services, open_services
@@ -33,7 +40,15 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     app.state.services = services
     install(app)
     # Before the files: `upload` is no file's id.
-    for family in (upload_routes, chunked_routes, tus_routes, file_routes, auth_routes):
+    families = (
+        upload_routes,
+        chunked_routes,
+        tus_routes,
+        resumable_routes,
+        file_routes,
+        auth_routes,
+    )
+    for family in families:
         app.include_router(family.router)
     app.add_middleware(tus_routes.TusVersions)
     app.add_middleware(RequestIds)

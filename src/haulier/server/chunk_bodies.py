@@ -40,7 +40,7 @@ async def read_chunk(request: Request, session: UploadSession) -> SentChunk:
     Raises:
         ValidationError: it does not say which chunk it is, or something can't be read.
     """
-    checks = _checks_of_headers(request)
+    checks = checks_of_headers(request)
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         return await _read_form(request, checks)
     return SentChunk(_number_of(request, session), body_of(request), length_of(request), checks)
@@ -85,7 +85,12 @@ def _number(text: str | None, what: str) -> int:
     return int(text)
 
 
-def _checks_of_headers(request: Request) -> tuple[str, ...]:
+def checks_of_headers(request: Request) -> tuple[str, ...]:
+    """Return the checksums that `Content-Digest` and `X-Chunk-Checksum` name for the body.
+
+    Raises:
+        ValidationError: one of them can't be read.
+    """
     checks = []
     for item in request.headers.get("content-digest", "").split(","):
         if not item.strip():

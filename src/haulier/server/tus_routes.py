@@ -114,7 +114,7 @@ async def create(request: Request, user: CurrentUser, services: TheServices) -> 
 @router.head("/{session_id}")
 async def state(session: OwnSession) -> Response:
     """Say how far the upload came."""
-    _refuse_ended(session)
+    refuse_ended(session)
     headers = tus.state_headers(session)
     if session.status is SessionStatus.RECEIVING:
         headers |= tus.expires_header(session.expires_at)
@@ -136,7 +136,7 @@ async def append(request: Request, session: OwnSession, services: TheServices) -
 @router.delete("/{session_id}", status_code=204)
 async def terminate(session: OwnSession, services: TheServices) -> Response:
     """End the upload and forget its bytes; a completed file stays."""
-    _refuse_ended(session)
+    refuse_ended(session)
     await services.engine.cancel(session.session_id)
     return Response(status_code=204)
 
@@ -144,7 +144,7 @@ async def terminate(session: OwnSession, services: TheServices) -> Response:
 @router.get("/{session_id}", response_class=Response)
 async def content(session: OwnSession, services: TheServices) -> Response:
     """Return the file of a completed upload."""
-    _refuse_ended(session)
+    refuse_ended(session)
     file_id = session.file_id
     if session.status is not SessionStatus.COMPLETED or file_id is None:
         raise NoSuchSession("the upload is not complete")
@@ -192,6 +192,11 @@ async def _append(
     return Response(status_code=204, headers=headers, background=waiting)
 
 
-def _refuse_ended(session: UploadSession) -> None:
+def refuse_ended(session: UploadSession) -> None:
+    """Make sure that the session has not been ended without a file.
+
+    Raises:
+        SessionGone: it has.
+    """
     if session.status in _ENDED:
         raise SessionGone(f"the upload of {session.name} is {session.status}")
