@@ -11,6 +11,7 @@ _PROCESSES = (
     "e2e",
     "docs/test_guides.py",
     "server/test_resumable_server.py",
+    "server/test_sign_in.py",
     "server/test_tus_server.py",
     "server/test_chunk_uploads.py",
     "server/test_downloads.py",

@@ -114,6 +114,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "HAULIER_MAX_FILE_SIZE",
                 "UPLOAD_SESSION_TTL_HOURS",
                 "DURABILITY",
+                "RATE_LIMIT_SIGN_IN",
             ],
             "server",
         ),

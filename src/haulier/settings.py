@@ -75,6 +75,12 @@ def _size(value: Any) -> Any:
         raise ValueError(exc.message) from None
 
 
+def _rate(value: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour)", value):
+        raise ValueError("a rate such as 10/minute: N/second, N/minute or N/hour")
+    return value
+
+
 def _bucket_name(name: str) -> str:
     if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
         raise ValueError("the bucket's name alone; what follows it goes into AWS_S3_PREFIX")
@@ -252,6 +258,9 @@ class ServerSettings(_Group):
     )
     max_file_size: Annotated[int, BeforeValidator(_size)] | None = _setting(
         None, "HAULIER_MAX_FILE_SIZE", meaning="the largest upload", shown="what the disk holds"
+    )
+    rate_limit_sign_in: Annotated[str, AfterValidator(_rate)] = _setting(
+        "10/minute", "RATE_LIMIT_SIGN_IN", meaning="tries to sign in, for each address"
     )
     upload_session_ttl_hours: Annotated[int, Field(ge=1, le=24 * 365)] = _setting(
         24, "UPLOAD_SESSION_TTL_HOURS", meaning="how long an upload may rest without bytes"

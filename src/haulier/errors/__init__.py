@@ -55,6 +55,7 @@
     │   ├── SessionGone
     │   ├── ChecksumMismatch
     │   ├── NotSignedIn
+    │   ├── TooManyRequests
     │   └── UserExists
     ├── ExternalServiceError
     ├── ScanFailed
@@ -110,6 +111,7 @@ from haulier.errors.files import (
     QuotaExceeded,
     SessionConflict,
     SessionGone,
+    TooManyRequests,
     UserExists,
     ValidationError,
 )
@@ -195,6 +197,7 @@ __all__ = [
     "TargetMissing",
     "TargetUnreadable",
     "TimedOut",
+    "TooManyRequests",
     "Transient",
     "UnknownReference",
     "UnreadableMedia",

@@ -124,3 +124,10 @@ class UserExists(FileError):
 
     code, http_status = "user-exists", 409
     advice = "Choose another name."
+
+
+class TooManyRequests(FileError):
+    """More was asked for in a short time than is allowed."""
+
+    code, http_status = "too-many-requests", 429
+    advice = "Wait as long as Retry-After says, then try again."

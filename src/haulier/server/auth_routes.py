@@ -1,16 +1,21 @@
-"""Signing in: `POST /auth/token` for a password, `GET /auth/me`."""
+"""Signing in and out: tokens for a password, new ones for a refresh token, none any more."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from haulier.server.identity import CurrentUser, TheServices
+from haulier.core.accounts import User
+from haulier.errors import NotSignedIn
+from haulier.files.tokens import TokenKind
+from haulier.server.identity import CurrentUser, TheServices, user_of
+from haulier.server.services import Services
 
 _ACCESS = timedelta(hours=1)
+_REFRESH = timedelta(days=30)
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
@@ -22,15 +27,54 @@ class SignIn(BaseModel):
     password: str = Field(min_length=1, max_length=1024)
 
 
+class Refresh(BaseModel):
+    """A refresh token."""
+
+    refresh_token: str = Field(min_length=1, max_length=4096)
+
+
+class PasswordChange(BaseModel):
+    """The password as it is and as it shall be."""
+
+    old_password: str = Field(min_length=1, max_length=1024)
+    new_password: str = Field(min_length=1, max_length=1024)
+
+
 @router.post("/token")
-async def sign_in(given: SignIn, services: TheServices) -> dict[str, Any]:
-    """Exchange a name and a password for a token."""
-    user = await services.accounts.sign_in(given.username, given.password)
-    return {
-        "access_token": services.tokens.issue(user, _ACCESS),
-        "token_type": "bearer",
-        "expires_in": int(_ACCESS.total_seconds()),
-    }
+async def sign_in(
+    given: SignIn, request: Request, response: Response, services: TheServices
+) -> dict[str, Any]:
+    """Exchange a name and a password for tokens."""
+    address = request.client.host if request.client is not None else ""
+    response.headers.update(services.sign_in_limit.take(address).headers())
+    return _tokens(services, await services.accounts.sign_in(given.username, given.password))
+
+
+@router.post("/refresh")
+async def refresh(given: Refresh, services: TheServices) -> dict[str, Any]:
+    """Exchange a refresh token for new tokens."""
+    claims = services.tokens.read(given.refresh_token, TokenKind.REFRESH)
+    return _tokens(services, await user_of(services, claims))
+
+
+@router.post("/logout", status_code=204)
+async def sign_out(user: CurrentUser, services: TheServices) -> Response:
+    """Make every token of the user void, on all devices."""
+    await services.accounts.sign_out_everywhere(user)
+    return Response(status_code=204)
+
+
+@router.post("/password")
+async def change_password(
+    given: PasswordChange, user: CurrentUser, services: TheServices
+) -> dict[str, Any]:
+    """Change one's password; every token before it is void, the answer carries new ones."""
+    services.sign_in_limit.take(f"user {user.user_id}")
+    try:
+        await services.accounts.sign_in(user.name, given.old_password)
+    except NotSignedIn:
+        raise NotSignedIn("the old password is wrong", hint="Type it again.") from None
+    return _tokens(services, await services.accounts.set_password(user, given.new_password))
 
 
 @router.get("/me")
@@ -43,4 +87,13 @@ async def me(user: CurrentUser) -> dict[str, Any]:
         "quota": user.quota_bytes,
         "used": user.used_bytes,
         "reserved": user.reserved_bytes,
+    }
+
+
+def _tokens(services: Services, user: User) -> dict[str, Any]:
+    return {
+        "access_token": services.tokens.issue(user, _ACCESS),
+        "refresh_token": services.tokens.issue(user, _REFRESH, kind=TokenKind.REFRESH),
+        "token_type": "bearer",
+        "expires_in": int(_ACCESS.total_seconds()),
     }

@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from haulier.core.accounts import User
 from haulier.errors import NotSignedIn
-from haulier.files.tokens import TokenKind
+from haulier.files.tokens import Claims, TokenKind
 from haulier.server.services import Services
 
 _bearer = HTTPBearer(
@@ -39,6 +39,15 @@ async def get_current_user(
     claims = services.tokens.read(
         credentials.credentials, TokenKind.ACCESS, TokenKind.DEVICE, TokenKind.SERVICE
     )
+    return await user_of(services, claims)
+
+
+async def user_of(services: Services, claims: Claims) -> User:
+    """Return the user of a token that was read.
+
+    Raises:
+        NotSignedIn: the token was made void, or its user disabled.
+    """
     user = await services.catalog.read(lambda tx: tx.users.get(claims.user_id))
     if user is None or user.disabled or user.token_version != claims.version:
         raise NotSignedIn("the token is not valid any more")

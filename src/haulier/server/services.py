@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from haulier.catalog.catalog import Catalog
+from haulier.coordination.limits import RateLimiter
 from haulier.coordination.locks import MemoryLocks
 from haulier.errors import ConfigurationError, HaulierError
 from haulier.files.accounts import Accounts
@@ -38,6 +39,7 @@ class Services:
     engine: SessionEngine
     finisher: Finisher
     sweeper: Sweeper
+    sign_in_limit: RateLimiter
 
 
 def tokens_of(settings: Settings) -> Tokens:
@@ -92,6 +94,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             engine=engine,
             finisher=finisher,
             sweeper=sweeper,
+            sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
         )
         await sweeper.sweep()
         sweeping = asyncio.create_task(_sweep_forever(sweeper))

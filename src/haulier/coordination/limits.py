@@ -1,0 +1,71 @@
+"""How often something may be asked for: sliding windows, counted in this process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from haulier.errors import ConfigurationError, TooManyRequests
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of a limit.
+
+    Args:
+        limit: requests in a window.
+        remaining: how many more may come in this one.
+        reset_s: seconds until there are more.
+    """
+
+    limit: int
+    remaining: int
+    reset_s: int
+
+    def headers(self) -> dict[str, str]:
+        """Return the `RateLimit` headers that tell a client about it."""
+        return {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset_s),
+        }
+
+
+class RateLimiter:
+    """Counts requests of each caller against one limit.
+
+    Args:
+        rate: `N/second`, `N/minute` or `N/hour`.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+
+    def __init__(self, rate: str) -> None:
+        from limits import parse
+        from limits.storage import MemoryStorage
+        from limits.strategies import SlidingWindowCounterRateLimiter
+
+        try:
+            self._rate = parse(rate)
+        except ValueError:
+            raise ConfigurationError(
+                f"{rate!r} is no rate", hint="Write it as 10/minute: N/second, N/minute or N/hour."
+            ) from None
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    def take(self, caller: str) -> Allowance:
+        """Count a request of `caller`.
+
+        Raises:
+            TooManyRequests: it had its share; says when to come again.
+        """
+        taken = self._limiter.hit(self._rate, caller)
+        stats = self._limiter.get_window_stats(self._rate, caller)
+        reset_s = max(1, round(stats.reset_time - time.time()))
+        if not taken:
+            raise TooManyRequests(
+                f"more than {self._rate.amount} requests in {self._rate.get_expiry()} s",
+                retry_after_s=reset_s,
+            )
+        return Allowance(self._rate.amount, stats.remaining, reset_s)
