@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,15 @@ class Program:
         return subprocess.Popen(
             [*PROGRAM, *args], cwd=self.here, env=self.env, **{**defaults, **options}
         )
+
+    @contextmanager
+    def running(self, *args, **options):
+        """Start the program for the block; it does not outlive it, whatever happens."""
+        with self.start(*args, **options) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def make(self, name, content=b"content"):
         path = self.media / name

@@ -79,11 +79,11 @@ def unpack(
     _require_free(tops, target_dir, overwrite=overwrite)
     try:
         target_dir.mkdir(parents=True, exist_ok=True)
-        with _staging(target_dir) as staging:
-            writer = _Writer(staging, advance, cancelled)
+        with staging(target_dir) as hidden:
+            writer = _Writer(hidden, advance, cancelled)
             _extract(open_source(), compression, index, writer)
             writer.finish()
-            paths = [_place(staging / t, target_dir / t, overwrite=overwrite) for t in tops]
+            paths = [_place(hidden / t, target_dir / t, overwrite=overwrite) for t in tops]
             sync_directory(target_dir)
     except PermissionError as error:
         raise TargetUnreadable(f"{error.filename or target_dir} may not be written") from error
@@ -210,23 +210,41 @@ class _Writer:
 
 
 @contextmanager
-def _staging(target_dir: Path) -> Iterator[Path]:
-    _remove_abandoned(target_dir)
-    staging = target_dir / f"{STAGING_PREFIX}{secrets.token_hex(8)}"
-    staging.mkdir(0o700)
-    descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
+def staging(target_dir: Path, prefix: str = STAGING_PREFIX) -> Iterator[Path]:
+    """Make a hidden directory in `target_dir` for what is not complete yet; it is gone afterwards.
+
+    What killed runs left under the same prefix is removed first.
+    """
+    _remove_abandoned(target_dir, prefix)
+    path, descriptor = _locked_directory(target_dir, prefix)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield staging
+        yield path
     finally:
-        remove_tree(staging)
+        remove_tree(path)
         os.close(descriptor)
 
 
-def _remove_abandoned(target_dir: Path) -> None:
+def _locked_directory(target_dir: Path, prefix: str) -> tuple[Path, int]:
+    while True:
+        path = target_dir / f"{prefix}{secrets.token_hex(8)}"
+        path.mkdir(0o700)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # a neighbour took it for abandoned before it was locked
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.is_dir():
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _remove_abandoned(target_dir: Path, prefix: str) -> None:
     """Remove what a run that was killed left; a living one holds the lock of its own."""
-    for left in target_dir.glob(f"{STAGING_PREFIX}*"):
-        descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    for left in target_dir.glob(f"{prefix}*"):
+        try:
+            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remove_tree(left)

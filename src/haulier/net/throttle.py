@@ -11,6 +11,9 @@ from haulier.core.units import RateLimit
 
 BURST_S = 0.25
 QUANTUM_BYTES = 64 << 10
+MAX_PIECE_BYTES = 256 << 10
+MIN_PIECE_BYTES = 1 << 10
+_PIECES_PER_S = 8
 _MIN_SLEEP_S = 0.001
 _MAX_SLEEP_S = 1.0
 
@@ -47,6 +50,15 @@ class Throttle:
         self._turn = asyncio.Lock()  # hands over in the order of asking
         self._tokens = 0.0
         self._filled_at = clock()
+
+    @property
+    def piece_bytes(self) -> int:
+        """How many bytes to take at a time, at the rate of this hour, so that what is moved
+        advances several times a second; from 1 KiB to 256 KiB."""
+        rate_bps = self._limit.rate_at(self._local_time())
+        if rate_bps is None:
+            return MAX_PIECE_BYTES
+        return min(max(rate_bps // _PIECES_PER_S, MIN_PIECE_BYTES), MAX_PIECE_BYTES)
 
     async def take(self, count_bytes: int) -> None:
         """Return when `count_bytes` more bytes may be moved; at once where there is no limit."""

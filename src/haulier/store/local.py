@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -25,7 +26,13 @@ from haulier.store.base import (
     StoreLimits,
     no_advance,
 )
-from haulier.store.local_files import in_thread, make_directories, sync_directory, system_errors
+from haulier.store.local_files import (
+    await_from_thread,
+    in_thread,
+    make_directories,
+    sync_directory,
+    system_errors,
+)
 from haulier.store.local_objects import RESERVED, LocalObjects
 from haulier.store.local_uploads import Finished, LocalUpload
 
@@ -152,8 +159,8 @@ class LocalStore:
     ) -> PartReceipt:
         """Write one part to its offset; on the disk when this returns.
 
-        Parts written earlier that overlap it are forgotten. `pace` is awaited once, with the
-        part's size. Raises BadDigest when the bytes don't have the CRC-64/NVME that `part`
+        Parts written earlier that overlap it are forgotten. `pace` is awaited before each piece
+        that is written. Raises BadDigest when the bytes don't have the CRC-64/NVME that `part`
         says (its MD5 is taken on trust), NoSuchUpload when the upload is gone.
         """
         loop = asyncio.get_running_loop()
@@ -161,11 +168,12 @@ class LocalStore:
         def work(stop: Event) -> PartReceipt:
             upload = LocalUpload.find(self._uploads, key, upload_id)
             return upload.write_part(
-                part, lambda count: _ignore(loop.call_soon_threadsafe(advance, count)), stop
+                part,
+                lambda count: _ignore(loop.call_soon_threadsafe(advance, count)),
+                stop,
+                None if pace is None else partial(await_from_thread, loop, pace, stop),
             )
 
-        if pace is not None:
-            await pace(part.size_bytes)
         return await self._run(key, work)
 
     async def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:

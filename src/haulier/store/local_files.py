@@ -8,7 +8,8 @@ import fcntl
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from haulier import errors
 
 T = TypeVar("T")
 
+_STOP_CHECK_S = 0.1
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -58,6 +60,29 @@ async def in_thread(work: Callable[[threading.Event], T]) -> T:
         if not running.cancelled():
             running.exception()
         raise
+
+
+def await_from_thread(
+    loop: asyncio.AbstractEventLoop,
+    pace: Callable[[int], Awaitable[None]],
+    stop: threading.Event,
+    count: int,
+) -> None:
+    """Wait, in a thread, until `pace(count)` has run in `loop`.
+
+    Raises InterruptedError soon after `stop` was set: the thread's owner waits for it then.
+    """
+    pacing = asyncio.run_coroutine_threadsafe(_awaited(pace, count), loop)
+    while not stop.is_set():
+        done, _ = futures.wait([pacing], timeout=_STOP_CHECK_S)
+        if done:
+            return pacing.result()
+    pacing.cancel()
+    raise InterruptedError
+
+
+async def _awaited(pace: Callable[[int], Awaitable[None]], count: int) -> None:
+    await pace(count)
 
 
 def sync_directory(path: Path) -> None:

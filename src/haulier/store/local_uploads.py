@@ -151,11 +151,17 @@ class LocalUpload:
             raise _gone("", self.upload_id) from None
         return sorted(map(StoredPart.parse, names), key=lambda part: part.number)
 
-    def write_part(self, part: Part, advance: Advance, stop: threading.Event) -> PartReceipt:
+    def write_part(
+        self,
+        part: Part,
+        advance: Advance,
+        stop: threading.Event,
+        wait: Callable[[int], None] | None = None,
+    ) -> PartReceipt:
         """Write one part to its offset, sync it and leave its receipt.
 
-        Raises BadDigest when the bytes are not what `part` says, InterruptedError when
-        `stop` was set.
+        `wait` is called with the size of each piece before it is written. Raises BadDigest when
+        the bytes are not what `part` says, InterruptedError when `stop` was set.
         """
         stored = StoredPart(part.number, part.offset, part.size_bytes, part.md5, part.crc64nvme)
         if sum(memoryview(buffer).nbytes for buffer in part.buffers) != part.size_bytes:
@@ -163,7 +169,7 @@ class LocalUpload:
         with self._open(os.O_WRONLY) as descriptor, locked(descriptor, part.offset, _span(part)):
             self._check_not_published(descriptor)
             self._withdraw(stored)
-            crc64nvme = _write(descriptor, part, advance, stop)
+            crc64nvme = _write(descriptor, part, advance, stop, wait)
             if crc64nvme != part.crc64nvme:
                 raise errors.BadDigest(
                     f"part {part.number} of upload {self.upload_id}: "
@@ -268,7 +274,13 @@ class LocalUpload:
         )
 
 
-def _write(descriptor: int, part: Part, advance: Advance, stop: threading.Event) -> str:
+def _write(
+    descriptor: int,
+    part: Part,
+    advance: Advance,
+    stop: threading.Event,
+    wait: Callable[[int], None] | None,
+) -> str:
     """Write the part's bytes to their offset and return the CRC of what was written."""
     offset, crc64nvme = part.offset, 0
     for buffer in part.buffers:
@@ -277,6 +289,8 @@ def _write(descriptor: int, part: Part, advance: Advance, stop: threading.Event)
             if stop.is_set():
                 raise InterruptedError
             piece = view[start : start + PIECE_BYTES]
+            if wait is not None:
+                wait(len(piece))
             crc64nvme = checksums.crc64nvme(piece, crc64nvme)
             written = 0
             while written < len(piece):

@@ -1,17 +1,19 @@
-"""What surrounds a store: retry and throttle. Each wraps any store and hides none of its
-abilities: whatever is not wrapped is the inner store's own method."""
+"""What surrounds a store: retry and throttle. Each wraps any store; whatever is not wrapped is
+the inner store's own method, so that its abilities stay visible."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 from haulier.errors import Transient
 from haulier.net.retry import retrying
 from haulier.net.throttle import Throttle
 from haulier.store.base import (
     Advance,
+    Buffer,
     MultipartStore,
     ObjectInfo,
     ObjectOptions,
@@ -23,6 +25,26 @@ from haulier.store.base import (
 T = TypeVar("T")
 
 _GET_ATTEMPTS = 6
+_ABILITIES = (
+    "list_objects", "list_uploads", "sign_get", "probe", "request_restore", "local_path",
+)  # fmt: skip
+
+Pace = Callable[[int], Awaitable[None]]
+"""Awaited with the number of bytes about to be moved."""
+
+
+class PacedStore(MultipartStore, Protocol):
+    """A store that awaits `pace` before each piece of a part it sends."""
+
+    async def put_part(
+        self,
+        key: str,
+        upload_id: str,
+        part: Part,
+        *,
+        advance: Advance = no_advance,
+        pace: Pace | None = None,
+    ) -> PartReceipt: ...
 
 
 class _Wrapper:
@@ -32,13 +54,20 @@ class _Wrapper:
     scheme: str
     bucket: str | None
     limits: Any
+    _withheld: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, inner: MultipartStore) -> None:
-        self._inner = inner
+        self._inner = cast("PacedStore", inner)  # every store here takes a pace
         self.url, self.scheme = inner.url, inner.scheme
         self.bucket, self.limits = inner.bucket, inner.limits
+        # From Python 3.12 on `isinstance` of a Protocol does not see what __getattr__ gives.
+        for name in _ABILITIES:
+            if name not in self._withheld and hasattr(inner, name):
+                setattr(self, name, getattr(inner, name))
 
     def __getattr__(self, name: str) -> Any:
+        if name in self._withheld or name == "_inner":
+            raise AttributeError(name)
         return getattr(self._inner, name)
 
     if TYPE_CHECKING:  # passed on by __getattr__
@@ -106,7 +135,13 @@ class Retrying(_Wrapper):
         )
 
     async def put_part(
-        self, key: str, upload_id: str, part: Part, *, advance: Advance = no_advance
+        self,
+        key: str,
+        upload_id: str,
+        part: Part,
+        *,
+        advance: Advance = no_advance,
+        pace: Pace | None = None,
     ) -> PartReceipt:
         async def attempt() -> PartReceipt:
             counted = 0
@@ -117,7 +152,7 @@ class Retrying(_Wrapper):
                 advance(delta)
 
             try:
-                return await self._inner.put_part(key, upload_id, part, advance=count)
+                return await self._inner.put_part(key, upload_id, part, advance=count, pace=pace)
             except BaseException:
                 advance(-counted)
                 raise
@@ -153,17 +188,36 @@ class Retrying(_Wrapper):
 
 
 class Throttled(_Wrapper):
-    """Sends and fetches no faster than a throttle allows."""
+    """Sends and fetches no faster than a throttle allows.
+
+    Bytes move in pieces small enough that progress never stands still. The path of a local
+    store's file is not told: reading it would be a way around the throttle.
+    """
+
+    _withheld = frozenset({"local_path"})
 
     def __init__(self, inner: MultipartStore, throttle: Throttle) -> None:
         super().__init__(inner)
         self._throttle = throttle
 
     async def put_part(
-        self, key: str, upload_id: str, part: Part, *, advance: Advance = no_advance
+        self,
+        key: str,
+        upload_id: str,
+        part: Part,
+        *,
+        advance: Advance = no_advance,
+        pace: Pace | None = None,
     ) -> PartReceipt:
-        await self._throttle.take(part.size_bytes)
-        return await self._inner.put_part(key, upload_id, part, advance=advance)
+        async def take(count_bytes: int) -> None:
+            await self._throttle.take(count_bytes)
+            if pace is not None:
+                await pace(count_bytes)
+
+        pieces = list(_cut(part.buffers, self._throttle.piece_bytes))
+        return await self._inner.put_part(
+            key, upload_id, replace(part, buffers=pieces), advance=advance, pace=take
+        )
 
     async def put(
         self,
@@ -185,5 +239,14 @@ class Throttled(_Wrapper):
 
     async def _slowly(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for piece in pieces:
-            await self._throttle.take(len(piece))
-            yield piece
+            for small in _cut([piece], self._throttle.piece_bytes):
+                await self._throttle.take(len(small))
+                yield bytes(small)
+
+
+def _cut(buffers: Sequence[Buffer], piece_bytes: int) -> Iterator[memoryview]:
+    """Yield the same bytes in pieces of at most `piece_bytes`, without copying."""
+    for buffer in buffers:
+        view = memoryview(buffer).cast("B")
+        for start in range(0, len(view), piece_bytes):
+            yield view[start : start + piece_bytes]

@@ -22,14 +22,13 @@ from haulier.archive.member import (
 )
 from haulier.archive.reader import READ_BYTES, ByteSource, TarByteStream, open_tar_stream
 from haulier.archive.safety import check_members, member_path
-from haulier.archive.unpack import unpack
+from haulier.archive.unpack import staging, unpack
 from haulier.journeys.archive.bookkeeping import RunningOperation
 from haulier.journeys.archive.placing import (
     place_inside,
     publish,
     require_free,
     require_space,
-    staging,
 )
 from haulier.journeys.archive.references import StoredArchive
 from haulier.journeys.archive.sealed import Chunks, StoredRange, skip

@@ -5,13 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from haulier.archive.rename import rename_no_replace, sync_directory
-from haulier.archive.unpack import remove_tree
 from haulier.errors import (
     DuplicateName,
     StorageFull,
@@ -20,7 +18,7 @@ from haulier.errors import (
     UnsafeArchive,
 )
 
-STAGING_PREFIX = ".haulier-member-"
+_REPLACED = ".haulier-replaced"
 _HINT = "Use --overwrite, or another --out."
 
 
@@ -74,16 +72,6 @@ def place_inside(out: Path, path: str) -> Path:
     return target
 
 
-@contextmanager
-def staging(out: Path) -> Iterator[Path]:
-    """Make a hidden directory in `out` for what is not complete yet; it is gone afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=out))
-    try:
-        yield directory
-    finally:
-        remove_tree(directory)
-
-
 def publish(staged: Path, target: Path, *, overwrite: bool) -> Path:
     """Give what was staged its name at `target`; raises DuplicateName when that is taken."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +82,7 @@ def publish(staged: Path, target: Path, *, overwrite: bool) -> Path:
     if is_directory:
         staged.chmod(0o700)
     if overwrite and os.path.lexists(target):
-        target.rename(staged.with_name(f"{STAGING_PREFIX}replaced"))
+        target.rename(staged.with_name(_REPLACED))
     try:
         rename_no_replace(staged, target)
     except FileExistsError:

@@ -16,7 +16,7 @@ from typing import Any
 from haulier.archive.index import ArchiveIndex
 from haulier.archive.reader import ByteSource, detect_compression
 from haulier.archive.safety import member_path
-from haulier.archive.unpack import UnpackReport, unpack
+from haulier.archive.unpack import UnpackReport, staging, unpack
 from haulier.core.records import OperationRecord
 from haulier.errors import (
     DecryptionFailed,
@@ -33,7 +33,6 @@ from haulier.journeys.archive.placing import (
     publish,
     require_free,
     require_space,
-    staging,
     target_errors,
 )
 from haulier.journeys.archive.references import StoredArchive, load_index, resolve
