@@ -10,13 +10,17 @@ from aiohttp import web
 _INVALID_STATE = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>InvalidObjectState</Code><Message>not valid for the storage class</Message></Error>"""
 
+_NOT_IMPLEMENTED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>NotImplemented</Code><Message>a header implies what is not there</Message></Error>"""
+
 
 class Glacier:
     """Answers as S3 does for archived objects; everything else goes to the real server."""
 
-    def __init__(self, endpoint_url, *, tells_class=True):
+    def __init__(self, endpoint_url, *, tells_class=True, takes_tags=True):
         self.upstream = endpoint_url
         self.tells_class = tells_class
+        self.takes_tags = takes_tags
         self.frozen = None  # a key's ending
         self.requested = []
         self.thawed = False
@@ -26,6 +30,8 @@ class Glacier:
         body = await request.read()
         if "lifecycle" in request.query:  # SeaweedFS knows no transitions
             return self._lifecycle(request.method, body)
+        if not self.takes_tags and "x-amz-tagging" in request.headers:
+            return web.Response(status=501, body=_NOT_IMPLEMENTED, content_type="application/xml")
         is_frozen = self.frozen is not None and request.path.endswith(self.frozen)
         if is_frozen and request.method == "POST" and "restore" in request.query:
             status = 409 if self.requested else 202

@@ -10,8 +10,12 @@ from haulier.core.records import OperationStatus, utc_now
 from haulier.errors import ConfigurationError, UsageError
 from haulier.journeys.archive.cold import archive_old, setup_bucket
 from haulier.journeys.archive.open import LOCAL_CHECKS
+from haulier.journeys.archive.references import index_key
+from haulier.journeys.archive.restore import restore
 from haulier.journeys.archive.verify import verify
+from haulier.store import s3_xml
 from haulier.store.s3 import S3Store
+from haulier.store.s3_probe import object_tags
 from journeys.archives import LocalPlace, Site
 from journeys.frozen import glacier_before
 
@@ -53,6 +57,55 @@ async def test_objects_are_archived_by_rule(yard, s3_server):
     assert b"<StorageClass>DEEP_ARCHIVE</StorageClass>" in proxy.lifecycle
     assert record.metadata["archive_after_days"] == 90
     assert record.metadata["storage_class"] == "DEEP_ARCHIVE"
+
+
+@pytest.mark.servers
+async def test_a_rule_takes_archives_and_never_their_indexes(bucket_site, s3_server):
+    (bucket_site.yard.local / "beach.mp4").write_bytes(b"waves" * 1000)
+    (upload,) = await bucket_site.upload("beach.mp4")
+    async with glacier_before(s3_server.endpoint_url) as proxy:
+        store = S3Store(bucket_site.store.bucket, access=s3_server.access(proxy.url))
+        site = Site(bucket_site.yard, LocalPlace(bucket_site.yard, None), LOCAL_CHECKS)
+        site.store = store
+        async with site.open() as ctx:
+            await setup_bucket(ctx, archive_after=timedelta(days=90))
+        await store.aclose()
+    rules = s3_xml.parse(proxy.lifecycle).iterfind("Rule")
+    (where,) = [r.find("Filter/And/Tag") for r in rules if r.find("Transition") is not None]
+    rule_tag = {where.findtext("Key"): where.findtext("Value")}
+    tags = {key: await object_tags(bucket_site.store, key) for key in await bucket_site.keys()}
+    assert tags == {upload.s3_object_key: rule_tag, index_key(upload.s3_object_key): {}}
+
+
+@pytest.mark.servers
+async def test_no_rule_is_made_where_archives_cant_be_tagged(yard, s3_server):
+    async with glacier_before(s3_server.endpoint_url, takes_tags=False) as proxy:
+        store = S3Store(s3_server.make_bucket(), access=s3_server.access(proxy.url))
+        assert (await store.probe()).tags is False
+        site = Site(yard, LocalPlace(yard, None), LOCAL_CHECKS)
+        site.store = store
+        async with site.open() as ctx:
+            with pytest.raises(ConfigurationError, match="tagged"):
+                await setup_bucket(ctx, archive_after=timedelta(days=90))
+        assert [info.key async for info in store.list_objects()] == []
+        await store.aclose()
+    assert proxy.lifecycle is None
+
+
+@pytest.mark.servers
+async def test_a_member_comes_back_by_the_index_that_stayed(bucket_site, tmp_path):
+    (bucket_site.yard.local / "trip").mkdir()
+    (bucket_site.yard.local / "trip" / "beach.txt").write_bytes(b"waves" * 1000)
+    (upload,) = await bucket_site.upload("trip")
+    async with bucket_site.open() as ctx:
+        await archive_old(ctx, -timedelta(days=1), "STANDARD_IA")
+    for left in bucket_site.yard.data.glob("catalog.db*"):  # the laptop is lost
+        left.unlink()
+    async with bucket_site.open() as ctx:
+        await restore(ctx, upload.s3_object_key, out=tmp_path / "out", member="beach.txt")
+    assert (tmp_path / "out" / "trip" / "beach.txt").read_bytes() == b"waves" * 1000
+    index = await bucket_site.store.head(index_key(upload.s3_object_key))
+    assert index.storage_class in {None, "STANDARD"}
 
 
 @pytest.mark.servers

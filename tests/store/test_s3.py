@@ -11,11 +11,13 @@ import yarl
 from haulier.errors import BadDigest, NoSuchUpload
 from haulier.store.base import ObjectOptions, StoreChecks
 from haulier.store.s3 import S3Store
+from haulier.store.s3_probe import object_tags
+from haulier.store.s3_setup import copy_to_class
 from haulier.testing.seaweed import SeaweedServer
 from haulier.testing.store_suite import part_of, read_all
 
 pytestmark = pytest.mark.servers
-ALL_CHECKS = StoreChecks(crc64nvme=True, etag_is_md5=True, if_none_match=True)
+ALL_CHECKS = StoreChecks(crc64nvme=True, etag_is_md5=True, if_none_match=True, tags=True)
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ async def test_the_probe_sees_what_the_server_does_and_leaves_nothing(store):
     assert await store.probe("below/") == ALL_CHECKS
     assert [info async for info in store.list_objects()] == []
     assert [upload async for upload in store.list_uploads()] == []
+
+
+@pytest.mark.parametrize("max_copy_bytes", [1 << 30, 1])
+async def test_tags_stay_when_the_class_changes(store, max_copy_bytes):
+    tags = {"haulier": "archive", "owner": "a&b = c"}
+    await store.put("k", b"content", options=ObjectOptions(tags=tags))
+    await copy_to_class(store, "k", "STANDARD_IA", max_copy_bytes=max_copy_bytes)
+    assert await object_tags(store, "k") == tags
+    assert await read_all(store, "k") == b"content"
 
 
 async def test_md5_is_wanted_only_where_nothing_better_is_checked(store):

@@ -130,7 +130,7 @@ def upgrade(data: DataOption = None) -> None:
 def setup(
     archive_after: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Move objects to a cold class when so old: 90d."),
+        typer.Option(metavar="TIME", help="Move archives to a cold class when so old: 90d."),
     ] = None,
     cors: Annotated[
         list[str] | None,
@@ -142,8 +142,9 @@ def setup(
 ) -> None:
     """Make the bucket and give it haulier's rules.
 
-    Uploads left open for a week are ended by the store itself; old objects move to a colder
-    class; web pages of the origins named may read objects.
+    Uploads left open for a week are ended by the store itself; old archives move to a colder
+    class, and their indexes stay where they can be read at once; web pages of the origins named
+    may read objects.
 
     Example: haulier s3 setup --archive-after 90d
     """

@@ -41,20 +41,22 @@ class StoreChecks:
 
     `crc64nvme`: it refuses a part whose CRC-64/NVME is wrong and shows the whole
     object's. `etag_is_md5`: ETags are MD5 (of MD5s). `if_none_match`: it refuses to
-    overwrite when asked to.
+    overwrite when asked to. `tags`: it keeps an object's tags.
     """
 
     crc64nvme: bool
     etag_is_md5: bool
     if_none_match: bool
+    tags: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectOptions:
-    """How a new object is stored."""
+    """How a new object is stored. `tags` are for stores that keep them (`StoreChecks`)."""
 
     content_type: str = "application/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     storage_class: str | None = None
     sse: str | None = None
     sse_kms_key_id: str | None = None

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Self
+from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
 from awscrt import checksums
@@ -396,6 +397,8 @@ def option_headers(options: ObjectOptions) -> dict[str, str]:
         headers["x-amz-server-side-encryption-aws-kms-key-id"] = options.sse_kms_key_id
     for name, value in options.metadata.items():
         headers[_META + name] = header_of_metadata(value)
+    if options.tags:
+        headers["x-amz-tagging"] = urlencode(options.tags)
     return headers
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from awscrt import checksums
 
 from haulier import errors
+from haulier.store import s3_xml
 from haulier.store.base import ObjectOptions, Part, StoreChecks
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ async def probe(store: S3Store, prefix: str = "") -> StoreChecks:
         refuses_put = await _refuses_to_overwrite(plain, key)
         etag, refuses_complete = await _try_parts(plain, key)
         has_crc64nvme = await _checks_crc64nvme(plain, key)
+        has_tags = await _keeps_tags(plain, key)
     except BaseException:
         with contextlib.suppress(errors.StoreError):  # what went wrong first is what counts
             await plain.delete(key)
@@ -43,7 +45,34 @@ async def probe(store: S3Store, prefix: str = "") -> StoreChecks:
         crc64nvme=has_crc64nvme,
         etag_is_md5=whole.etag == _MD5 and etag == etag_of_parts,
         if_none_match=refuses_put and refuses_complete,
+        tags=has_tags,
     )
+
+
+async def keeps_tags(store: S3Store, prefix: str = "") -> bool:
+    """Return whether objects can be given tags, by trying it on one below `prefix`."""
+    key = f"{prefix}.haulier-probe-{secrets.token_hex(8)}"
+    try:
+        return await _keeps_tags(store, key)
+    finally:
+        await store.delete(key)
+
+
+async def _keeps_tags(store: S3Store, key: str) -> bool:
+    """Some endpoints refuse tags, some lose them, and to give them may not be allowed."""
+    tags = {"haulier": "probe"}
+    try:
+        await store.put(key, _BODY, options=ObjectOptions(tags=tags))
+        return await object_tags(store, key) == tags
+    except (errors.AccessDenied, errors.NoSuchObject, errors.RequestRejected):
+        return False
+
+
+async def object_tags(store: S3Store, key: str) -> dict[str, str]:
+    """Return the tags of the object at `key`."""
+    answer = await store.http.send("GET", key, query={"tagging": ""})
+    tags = s3_xml.parse(answer.body).iterfind("TagSet/Tag")
+    return {tag.findtext("Key", ""): tag.findtext("Value", "") for tag in tags}
 
 
 async def _refuses_to_overwrite(store: S3Store, key: str) -> bool:

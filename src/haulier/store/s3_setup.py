@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
@@ -16,6 +17,7 @@ from haulier import errors
 from haulier.store import s3_xml
 from haulier.store.base import ObjectInfo, ObjectOptions, PartReceipt
 from haulier.store.s3 import S3Store, accepted, object_info, option_headers
+from haulier.store.s3_probe import object_tags
 
 MAX_COPY_BYTES = 5 << 30
 COPY_PART_BYTES = 1 << 30
@@ -43,9 +45,10 @@ async def put_lifecycle(
     abort_days: int | None = None,
     archive_after_days: int | None = None,
     storage_class: str = "GLACIER",
+    archive_tag: tuple[str, str],
 ) -> None:
-    """End uploads left open below `prefix` after `abort_days` days, and move objects to
-    `storage_class` after `archive_after_days`; None leaves that rule out.
+    """End uploads left open below `prefix` after `abort_days` days, and move objects tagged
+    `archive_tag` to `storage_class` after `archive_after_days`; None leaves that rule out.
 
     Replaces the rules that an earlier call made for `prefix`, and no others.
     """
@@ -57,7 +60,7 @@ async def put_lifecycle(
         ET.SubElement(abort, "DaysAfterInitiation").text = str(abort_days)
         ours.append(rule)
     if archive_after_days is not None:
-        rule = _lifecycle_rule(f"haulier-archive-{label}", prefix)
+        rule = _lifecycle_rule(f"haulier-archive-{label}", prefix, archive_tag)
         transition = ET.SubElement(rule, "Transition")
         ET.SubElement(transition, "Days").text = str(archive_after_days)
         ET.SubElement(transition, "StorageClass").text = storage_class
@@ -112,6 +115,8 @@ async def copy_to_class(
         answer = await store.http.send("PUT", key, headers=headers)
         accepted(answer, store.http.what("PUT", key))
     else:
+        if "x-amz-tagging-count" in answer.headers:  # a copy in parts does not bring tags along
+            options = replace(options, tags=await object_tags(store, key))
         await _copy_in_parts(store, info, options, source, part_bytes)
     return await store.head(key)
 
@@ -169,11 +174,18 @@ async def _replace_rules(
     await store.http.send("PUT", query={configuration: ""}, headers=headers, body=body)
 
 
-def _lifecycle_rule(rule_id: str, prefix: str) -> ET.Element:
+def _lifecycle_rule(rule_id: str, prefix: str, tag: tuple[str, str] | None = None) -> ET.Element:
     rule = ET.Element("Rule")
     ET.SubElement(rule, "ID").text = rule_id
     ET.SubElement(rule, "Status").text = "Enabled"
-    ET.SubElement(ET.SubElement(rule, "Filter"), "Prefix").text = prefix
+    where = ET.SubElement(rule, "Filter")
+    if tag is None:
+        ET.SubElement(where, "Prefix").text = prefix
+        return rule
+    both = ET.SubElement(where, "And")
+    ET.SubElement(both, "Prefix").text = prefix
+    element = ET.SubElement(both, "Tag")
+    ET.SubElement(element, "Key").text, ET.SubElement(element, "Value").text = tag
     return rule
 
 

@@ -1,4 +1,10 @@
-"""Cheaper rest for what is seldom asked for: lifecycle rules, and moving old archives by hand."""
+"""Cheaper rest for what is seldom asked for: lifecycle rules, and moving old archives by hand.
+
+The index beside an archive must stay where it can be read at once: without it a member can't be
+found, nor the catalog rebuilt. A lifecycle rule can't name an ending of keys. It could name a
+size, but the index of a million small files is larger than many an archive. So archives carry a
+tag from the start of their upload, and the rule is for that tag; nothing else ever moves by it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +21,7 @@ from haulier.journeys.archive.bookkeeping import operation
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.destination import OpenDestination
 from haulier.journeys.archive.references import StoredArchive, of_upload
+from haulier.journeys.archive.sending import ARCHIVE_TAG
 from haulier.store.base import ObjectInfo
 
 if TYPE_CHECKING:
@@ -35,14 +42,17 @@ async def setup_bucket(
     Uploads left open for a week are ended by the store itself.
 
     Args:
-        archive_after: the age, in whole days, at which objects move to `storage_class`.
+        archive_after: the age, in whole days, at which archives move to `storage_class`; those
+            that were uploaded before archives had a tag stay, for `archive_old`.
         cors: origins whose pages may read objects; none leaves the rule as it is.
 
     Raises:
-        ConfigurationError: the destination is no bucket.
+        ConfigurationError: the destination is no bucket, or `archive_after` is given and it
+        does not keep tags.
         UsageError: `archive_after` is not a whole number of days.
         StoreError: the store refuses.
     """
+    from haulier.store.s3_probe import keeps_tags
     from haulier.store.s3_setup import ensure_bucket, put_cors, put_lifecycle
 
     store = _bucket_of(ctx.destination)
@@ -52,12 +62,20 @@ async def setup_bucket(
         ctx, "setup", target_path=ctx.destination.url_of(prefix), target_name=store.bucket or ""
     ) as running:
         created = await ensure_bucket(store)
+        if days is not None and not await keeps_tags(store, prefix):
+            raise ConfigurationError(
+                f"{ctx.destination.destination.root} does not let archives be tagged, "
+                f"and a rule could not tell them from their indexes",
+                hint="Allow s3:PutObjectTagging and s3:GetObjectTagging, or move old archives "
+                "with `haulier archive-old`.",
+            )
         await put_lifecycle(
             store,
             prefix=prefix,
             abort_days=_ABORT_AFTER_DAYS,
             archive_after_days=days,
             storage_class=storage_class,
+            archive_tag=ARCHIVE_TAG,
         )
         if cors:
             await put_cors(store, cors)

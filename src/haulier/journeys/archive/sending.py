@@ -30,6 +30,7 @@ from haulier.journeys.archive.shipment import Shipment, archive_name, commit
 from haulier.store.base import ListingStore, ObjectOptions
 from haulier.transfer.part_upload import PartSender, PartSource, Seal, Survey, survey
 
+ARCHIVE_TAG = ("haulier", "archive")
 _FIRST_CLASH = 2
 
 
@@ -49,6 +50,7 @@ async def open_upload(ctx: ArchiveContext, shipment: Shipment) -> Twin | None:
         ObjectOptions(
             content_type="application/octet-stream",
             metadata={"haulier-operation": shipment.id},
+            tags=dict([ARCHIVE_TAG]) if shipment.destination.checks.tags else {},
             storage_class=options.storage_class,
             sse=options.sse,
             sse_kms_key_id=options.sse_kms_key_id,
