@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from haulier.store.base import MultipartStore, StoreChecks
 
@@ -43,6 +43,12 @@ class OpenDestination:
     destination: Destination
     store: MultipartStore
     checks: StoreChecks
+
+    @property
+    def directory(self) -> str | None:
+        """The directory of a local store; None when it is none."""
+        root = urlsplit(self.destination.root)
+        return unquote(root.path) if root.scheme == "file" else None
 
     def url_of(self, key: str) -> str:
         """Return the URL of `key`, for people and records."""

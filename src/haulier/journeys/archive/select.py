@@ -8,14 +8,20 @@ entries and temporary names; a file that is called `all` is typed `./all`.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from haulier.archive.entry import EntryType
 from haulier.archive.layout import TarLayout
 from haulier.archive.walk import Walked, walk
 from haulier.core.selection import IGNORE_FILE, Selection, is_temporary
-from haulier.errors import NothingSelected, TargetMissing, TargetUnreadable, UnsafePath
+from haulier.errors import (
+    NothingSelected,
+    SourceError,
+    TargetMissing,
+    TargetUnreadable,
+    UnsafePath,
+)
 from haulier.journeys.archive.options import UploadOptions
 
 EVERYTHING = "all"
@@ -34,6 +40,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A target that was meant and can't be taken, and why."""
+
+    target: Target
+    error: SourceError
+
+
+@dataclass(frozen=True, slots=True)
 class Selected:
     """A target with its plan. `size_bytes` is the sum of its files."""
 
@@ -49,61 +63,79 @@ class Selected:
 
 def resolve_targets(
     names: Sequence[str], options: UploadOptions, own_directories: Sequence[str]
-) -> list[Target]:
+) -> list[Target | Refused]:
     """Return the targets that `names` mean, each once.
 
+    Refused is an entry of `all` that leads out of the local directory, and whatever holds one of
+    haulier's own directories: it would be packed into itself, or moved into itself.
+
     Args:
-        own_directories: directories that `all` leaves out (haulier's data).
+        own_directories: directories that `all` leaves out: haulier's data, a local destination.
 
     Raises:
-        NothingSelected: `all` finds nothing. UnsafePath: an entry found by `all` leads out of
-        the local directory.
+        NothingSelected: `all` finds nothing. TargetMissing, TargetUnreadable: the local
+        directory can't be listed.
     """
-    targets: dict[str, Target] = {}
+    own = {os.path.realpath(path) for path in (*own_directories, options.completed_dir) if path}
+    found: dict[str, Target | Refused] = {}
     for name in names:
-        found = (
-            _everything(options, own_directories)
-            if name == EVERYTHING
-            else [_typed(name, options.local_dir)]
-        )
-        for target in found:
-            targets.setdefault(target.path, target)
-    if not targets:
+        meant = _everything(options, own) if name == EVERYTHING else [_typed(name, options)]
+        for target in meant:
+            path = target.path if isinstance(target, Target) else target.target.path
+            found.setdefault(path, target)
+    if not found:
         raise NothingSelected("nothing was selected")
-    return list(targets.values())
+    return [_unless_it_holds(own, target) for target in found.values()]
 
 
-def _typed(name: str, local_dir: str) -> Target:
-    path = os.path.normpath(os.path.join(os.path.abspath(local_dir), name))
-    real = os.path.realpath(path)
+def _typed(name: str, options: UploadOptions) -> Target | Refused:
+    local_dir = os.path.abspath(options.local_dir)
+    if "\0" in name:
+        return Refused(Target(name, name), TargetMissing(f"{name!r} can't be a file name"))
+    real = os.path.realpath(os.path.normpath(os.path.join(local_dir, name)))
     if os.path.dirname(real) == real:
-        raise UnsafePath(
+        error = UnsafePath(
             f"{name} is the root of the file system", hint="Name directories below it."
         )
-    if "\0" in name:
-        raise TargetMissing(f"{name!r} can't be a file name")
+        return Refused(Target(real, name), error)
     return Target(real, os.path.basename(real))
 
 
-def _everything(options: UploadOptions, own_directories: Sequence[str]) -> list[Target]:
+def _everything(options: UploadOptions, own: Collection[str]) -> list[Target | Refused]:
     root = os.path.realpath(options.local_dir)
-    own = {os.path.realpath(path) for path in (*own_directories, options.completed_dir) if path}
     selection = Selection(
         exclude=options.exclude, hidden=options.hidden, ignore_lines=_ignore_lines(root)
     )
-    targets = []
+    targets: list[Target | Refused] = []
     for name in sorted(_names_in(root), key=os.fsencode):
         path = os.path.join(root, name)
         real = os.path.realpath(path)
         if real in own or is_temporary(name) or not selection.takes(name, os.path.isdir(path)):
             continue
         if not real.startswith(root.rstrip("/") + "/"):
-            raise UnsafePath(f"{path} is a link that leads out of {root}: {real}")
-        if not os.path.islink(path):
+            error = UnsafePath(f"{path} is a link that leads out of {root}: {real}")
+            targets.append(Refused(Target(path, name), error))
+        elif not os.path.islink(path):
             targets.append(Target(path, name))
     if not targets:
         raise NothingSelected(f"there is nothing to upload in {root}")
     return targets
+
+
+def _unless_it_holds(own: Collection[str], target: Target | Refused) -> Target | Refused:
+    if isinstance(target, Refused):
+        return target
+    inside = f"{target.path}/"
+    held = next((path for path in own if f"{path}/".startswith(inside)), None)
+    if held is None:
+        return target
+    return Refused(
+        target,
+        UnsafePath(
+            f"{target.path} holds {held}, which is haulier's own",
+            hint="Upload what lies beside it by name, or keep that directory elsewhere.",
+        ),
+    )
 
 
 def _names_in(root: str) -> list[str]:

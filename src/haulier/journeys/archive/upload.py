@@ -1,8 +1,7 @@
-"""The archive journey, told from top to bottom: select, record, send, prove, move, finish.
+"""Uploads from where they begin: selected and recorded, or loaded from the journal to go on.
 
-Each step ends by committing the stage it reached; an interrupted upload is loaded from the
-journal and walks on from there, through the same steps. One target's failure is its own record
-and does not stop the others.
+From there all of them walk through the same `stages`. One target's failure is its own record and
+does not stop the others.
 """
 
 from __future__ import annotations
@@ -11,28 +10,27 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from haulier.catalog.journal import JournalStage, UploadJournal
+from haulier.catalog.journal import UploadJournal
 from haulier.core.names import object_key
 from haulier.core.records import OperationStatus, UploadRecord
+from haulier.core.selection import Selection
 from haulier.errors import (
     HaulierError,
-    NoSuchUpload,
     OperationBusy,
-    StorageFull,
     UnknownReference,
-    UsageError,
 )
-from haulier.journeys.archive import completing, lease, proving, sending
-from haulier.journeys.archive.context import ArchiveContext, StageReached
+from haulier.journeys.archive import completing, lease
+from haulier.journeys.archive.context import ArchiveContext
+from haulier.journeys.archive.convoy import AT_ONCE, Convoy
 from haulier.journeys.archive.equal import already_uploaded
 from haulier.journeys.archive.options import UploadOptions
-from haulier.journeys.archive.select import Selected, Target, resolve_targets, select
-from haulier.journeys.archive.shipment import Shipment, begin, commit, failed, load, new_record
+from haulier.journeys.archive.select import Refused, Selected, Target, resolve_targets, select
+from haulier.journeys.archive.shipment import begin, commit, failed, load, new_record
+from haulier.journeys.archive.stages import as_haulier_error, carry_on
 
 _RESUMABLE = frozenset(
     {OperationStatus.PENDING, OperationStatus.RUNNING, OperationStatus.CANCELLED}
 )
-_RESTARTS = 3
 
 
 async def upload(
@@ -40,44 +38,96 @@ async def upload(
 ) -> list[UploadRecord]:
     """Archive, upload, verify and complete what `names` mean.
 
+    Small targets go a few at a time, at most `options.jobs`.
+
     Args:
         names: paths, or `all` for each entry of the local directory.
         dry_run: only tell what would be done; nothing is written anywhere.
 
     Returns:
-        A record for each target: `success` (also for one that was skipped because equal content
-        is stored already), `partial` when only the move failed, or `failed`.
+        A record for each target, in their order: `success` (also for one that was skipped
+        because equal content is stored already), `partial` when only the move failed, or
+        `failed`.
 
     Raises:
         UsageError: the options make no sense.
         SourceError: nothing can be selected at all.
     """
-    targets = resolve_targets(names, options, [ctx.data_dir])
-    return [await _upload_one(ctx, target, options, dry_run=dry_run) for target in targets]
+    _require_sound(ctx, options)
+    own = [path for path in (ctx.data_dir, ctx.destination.directory) if path is not None]
+    targets = resolve_targets(names, options, own)
+    try:
+        async with asyncio.TaskGroup() as group:
+            convoy = Convoy(group, min(AT_ONCE, options.jobs))
+            started = [
+                await _start(ctx, convoy, target, options, dry_run=dry_run) for target in targets
+            ]
+    except BaseExceptionGroup as bugs:
+        raise bugs.exceptions[0] from None
+    return [each if isinstance(each, UploadRecord) else each.result() for each in started]
+
+
+def _require_sound(ctx: ArchiveContext, options: UploadOptions) -> None:
+    """Raise UsageError for options that no target could be uploaded with."""
+    Selection(exclude=options.exclude, include=options.include)
+    object_key(ctx.destination.destination.prefix, "any", options.compression)
+
+
+async def _start(
+    ctx: ArchiveContext,
+    convoy: Convoy,
+    target: Target | Refused,
+    options: UploadOptions,
+    *,
+    dry_run: bool,
+) -> asyncio.Task[UploadRecord] | UploadRecord:
+    """Select `target` and start its upload; returns its task, or why there is none."""
+    if isinstance(target, Refused):
+        return _never_begun(ctx, target.target, options, target.error, dry_run=dry_run)
+    await convoy.clear_of(target)
+    try:
+        selected = await asyncio.to_thread(select, target, options)
+    except (HaulierError, OSError) as error:
+        return _never_begun(ctx, target, options, error, dry_run=dry_run)
+    return await convoy.start(
+        selected, lambda: _upload_one(ctx, selected, options, dry_run=dry_run)
+    )
 
 
 async def _upload_one(
-    ctx: ArchiveContext, target: Target, options: UploadOptions, *, dry_run: bool
+    ctx: ArchiveContext, selected: Selected, options: UploadOptions, *, dry_run: bool
 ) -> UploadRecord:
-    dry = {"dry_run": True} if dry_run else {}
+    target = selected.target
     try:
-        selected = await asyncio.to_thread(select, target, options)
         completing.require_free_name(target.path, target.name, options)
-        if not options.force:
-            earlier = await already_uploaded(ctx, selected)
-            if earlier is not None:
-                return _with_metadata(_skipped(ctx, selected, options, earlier), dry)
-    except UsageError:
-        raise
-    except HaulierError as error:
-        return _with_metadata(failed(ctx, _unplanned(ctx, target, options), error), dry)
-    if dry_run:
-        return _with_metadata(_planned_only(ctx, selected, options), dry)
-    return await carry_on(ctx, await begin(ctx, selected, options), resumed=False)
+        earlier = None if options.force else await already_uploaded(ctx, selected)
+        if earlier is not None:
+            return _with_dry_run(_skipped(ctx, selected, options, earlier), dry_run)
+        if dry_run:
+            return _with_dry_run(_planned_only(ctx, selected, options), dry_run)
+        shipment = await begin(ctx, selected, options)
+    except (HaulierError, OSError) as error:
+        return _never_begun(ctx, target, options, error, dry_run=dry_run)
+    try:
+        return await carry_on(ctx, shipment, resumed=False)
+    except HaulierError as error:  # the catalog itself failed; the others are told of all the same
+        return failed(ctx, shipment.record, error)
 
 
-def _with_metadata(record: UploadRecord, more: dict[str, bool]) -> UploadRecord:
-    return replace(record, metadata={**record.metadata, **more})
+def _never_begun(
+    ctx: ArchiveContext,
+    target: Target,
+    options: UploadOptions,
+    error: HaulierError | OSError,
+    *,
+    dry_run: bool,
+) -> UploadRecord:
+    why = as_haulier_error(error) if isinstance(error, OSError) else error
+    return _with_dry_run(failed(ctx, _unplanned(ctx, target, options), why), dry_run)
+
+
+def _with_dry_run(record: UploadRecord, dry_run: bool) -> UploadRecord:
+    return replace(record, metadata={**record.metadata, "dry_run": True}) if dry_run else record
 
 
 def _unplanned(ctx: ArchiveContext, target: Target, options: UploadOptions) -> UploadRecord:
@@ -122,85 +172,6 @@ def _planned_only(ctx: ArchiveContext, selected: Selected, options: UploadOption
             "files": len(selected.layout.entries),
             "tar_size": selected.layout.size_bytes,
         },
-    )
-
-
-async def carry_on(ctx: ArchiveContext, shipment: Shipment, *, resumed: bool) -> UploadRecord:
-    """Take `shipment` from the stage it is in to its end; returns its final record.
-
-    A failure is recorded with what was reached, and kept for `retry` and `resume`. Cancellation
-    is recorded and goes on to the caller.
-    """
-    async with lease.held(ctx, shipment.id):
-        try:
-            await _walk_stages(ctx, shipment, resumed=resumed)
-        except HaulierError as error:
-            await _record_failure(ctx, shipment, error)
-        except OSError as error:
-            await _record_failure(ctx, shipment, _as_haulier_error(error))
-        except asyncio.CancelledError:
-            await asyncio.shield(_record_interruption(ctx, shipment))
-            raise
-        else:
-            shipment.meter.finish()
-    return shipment.record
-
-
-async def _walk_stages(ctx: ArchiveContext, shipment: Shipment, *, resumed: bool) -> None:
-    restarts = 0
-    while True:
-        match shipment.journal.stage:
-            case JournalStage.PLANNED:
-                twin = await sending.open_upload(ctx, shipment)
-                if twin is not None:
-                    await proving.adopt(ctx, shipment, twin)
-            case JournalStage.SENDING:
-                try:
-                    await sending.send(ctx, shipment, resumed=resumed or restarts > 0)
-                except NoSuchUpload:
-                    await sending.restart(ctx, shipment)
-            case JournalStage.COMPLETING:
-                await proving.prove(ctx, shipment)
-            case JournalStage.VERIFIED:
-                await completing.move_source(ctx, shipment)
-            case JournalStage.MOVED:
-                await completing.finish(ctx, shipment)
-                return
-        if shipment.journal.stage is JournalStage.PLANNED:
-            restarts += 1
-            if restarts > _RESTARTS:
-                raise NoSuchUpload(f"the store lost the upload of {shipment.journal.key} again")
-
-
-async def _record_failure(ctx: ArchiveContext, shipment: Shipment, error: HaulierError) -> None:
-    shipment.meter.fail(error.message)
-    if shipment.journal.stage is JournalStage.VERIFIED:
-        await completing.leave_unmoved(ctx, shipment, error)
-        return
-    record = failed(ctx, shipment.record, error)
-    await ctx.catalog.transaction(lambda tx: tx.put_operation(record))
-    shipment.record = record
-    ctx.observe(StageReached(shipment.id, "failed", error.message))
-
-
-async def _record_interruption(ctx: ArchiveContext, shipment: Shipment) -> None:
-    shipment.meter.fail("interrupted")
-    await commit(
-        ctx,
-        shipment,
-        status=OperationStatus.CANCELLED,
-        error_message="interrupted; `haulier resume` goes on where it stopped",
-    )
-
-
-def _as_haulier_error(error: OSError) -> HaulierError:
-    import errno
-
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFull(f"no space left: {error.filename or error.strerror}")
-    return HaulierError(
-        f"{error.filename or 'the system'}: {error.strerror or error}",
-        hint="Mend that and run `haulier retry ID`.",
     )
 
 

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
 from haulier.catalog.transaction import Tx
 from haulier.core.records import OperationStatus, UploadRecord, new_operation_id
@@ -123,10 +122,9 @@ async def _resume_in(ctx: ArchiveContext, root: str) -> list[UploadRecord]:
 
 
 def _own_directories(ctx: ArchiveContext, options: UploadOptions) -> set[str]:
-    store = ctx.destination.store
-    own = [ctx.data_dir, options.completed_dir, options.keep_archive_dir]
-    if store.scheme == "file":
-        own.append(unquote(urlsplit(store.url).path))
+    own = [
+        ctx.data_dir, ctx.destination.directory, options.completed_dir, options.keep_archive_dir,
+    ]  # fmt: skip
     return {os.path.realpath(path) for path in own if path is not None}
 
 
