@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
 
 from haulier.catalog.account_tables import stored_files, users
 from haulier.catalog.upsert import upsert
-from haulier.core.accounts import Role, StoredFile, User
+from haulier.core.accounts import Role, ScanState, StoredFile, User
 
 _COUNTS = ("used_bytes", "reserved_bytes")
+# Whoever writes the row otherwise may have read it before a job found these.
+_FOUND_BY_JOBS = ("scan_state", "scan_detail", "sha256")
 
 
 class UserRows:
@@ -77,15 +79,15 @@ class StoredRows:
         self._connection = connection
 
     def put(self, stored: StoredFile) -> None:
-        """Insert or update a stored file."""
+        """Insert or update a stored file; of an existing one what jobs found stays as it is."""
         values = dataclasses.asdict(stored)
-        upsert(self._connection, stored_files, [values], key=["file_id"])
+        upsert(self._connection, stored_files, [values], key=["file_id"], keep=_FOUND_BY_JOBS)
 
     def get(self, file_id: str) -> StoredFile | None:
         """Return the stored file with that id."""
         statement = select(stored_files).where(stored_files.c.file_id == file_id)
         row = self._connection.execute(statement).mappings().one_or_none()
-        return None if row is None else StoredFile(**row)
+        return None if row is None else _stored(row)
 
     def by_owner(self, owner_id: str, before: str | None, limit: int) -> list[StoredFile]:
         """Return files of an owner, newest first, from behind the file `before` on."""
@@ -96,4 +98,24 @@ class StoredRows:
         rows = self._connection.execute(
             statement.order_by(columns.file_id.desc()).limit(limit)
         ).mappings()
-        return [StoredFile(**row) for row in rows]
+        return [_stored(row) for row in rows]
+
+    def set_scan(self, file_id: str, state: ScanState, detail: str | None) -> None:
+        """Record what a scan said; that a file is infected is never taken back."""
+        columns = stored_files.c
+        self._connection.execute(
+            update(stored_files)
+            .where(columns.file_id == file_id, columns.scan_state != ScanState.INFECTED)
+            .values(scan_state=state, scan_detail=detail)
+        )
+
+    def set_sha256(self, file_id: str, sha256: str) -> None:
+        """Record a file's SHA-256, in hexadecimal."""
+        columns = stored_files.c
+        self._connection.execute(
+            update(stored_files).where(columns.file_id == file_id).values(sha256=sha256)
+        )
+
+
+def _stored(row: RowMapping) -> StoredFile:
+    return StoredFile(**{**row, "scan_state": ScanState(row["scan_state"])})

@@ -38,6 +38,8 @@ stored_files = Table(
     Column("tags", JsonText, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("modified_at", UtcTime, nullable=False),
+    Column("scan_state", PLAIN_TEXT, nullable=False),
+    Column("scan_detail", SafeText),
     Index("ix_stored_files_owner_id", "owner_id", "file_id"),
     Index("ix_stored_files_owner_folder", "owner_id", "folder", "name"),
 )

@@ -133,7 +133,10 @@ class Catalog:
 
     def _within(self, engine: Engine, work: Callable[[Tx], T]) -> T:
         with database_errors(self._url), engine.begin() as connection:
-            return work(Tx(connection))
+            tx = Tx(connection)
+            result = work(tx)
+        tx.committed()
+        return result
 
     def _check_schema(self, *, create: bool) -> None:
         place = describe(self._url)

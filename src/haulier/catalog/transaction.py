@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from haulier.catalog import journal_rows, listing, queries
 from haulier.catalog.account_rows import StoredRows, UserRows
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
+from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.session_rows import SessionRows
 from haulier.core.records import FileRecord, OperationRecord
@@ -25,6 +26,24 @@ class Tx:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._afterwards: list[Callable[[], None]] = []
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have `call` called, in the transaction's thread, once this is committed.
+
+        It must be quick and not fail; when the process dies first it is never called.
+        """
+        self._afterwards.append(call)
+
+    def committed(self) -> None:
+        """Do what was to be done after the commit; for `Catalog` alone."""
+        for call in self._afterwards:
+            call()
+
+    @property
+    def jobs(self) -> JobRows:
+        """Work that follows from other rows."""
+        return JobRows(self._connection)
 
     @property
     def sessions(self) -> SessionRows:

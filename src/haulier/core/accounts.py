@@ -44,9 +44,30 @@ class User:
     reserved_bytes: int = 0
 
 
+class ScanState(StrEnum):
+    """What a virus scan said of a file; `scan_detail` says it in words."""
+
+    PENDING = "pending"
+    CLEAN = "clean"
+    INFECTED = "infected"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file that a user keeps on this server; `folder` is a path without slashes at its ends."""
+    """A file that a user keeps on this server.
+
+    Args:
+        file_id: 26 characters of 0-9 and a-z that sort by the time it was made.
+        owner_id: whose it is.
+        name: as it was sent, made safe.
+        folder: a path without slashes at its ends.
+        crc64nvme: hexadecimal, as `crc32` and `sha256`, which is None until it is known.
+        version: grows when other bytes are stored under the same name.
+        scan_state: what a virus scan said; `skipped` when there is no scanner.
+        scan_detail: what was found, or why there is no verdict.
+    """
 
     file_id: str
     owner_id: str
@@ -61,6 +82,8 @@ class StoredFile:
     sha256: str | None = None
     version: int = 1
     tags: Mapping[str, str] = field(default_factory=dict)
+    scan_state: ScanState = ScanState.SKIPPED
+    scan_detail: str | None = None
 
     @property
     def etag(self) -> str:

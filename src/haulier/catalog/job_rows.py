@@ -1,0 +1,161 @@
+"""Jobs in the catalog: written in the transaction of the row they follow, claimed by workers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, case, delete, func, insert, select, update
+
+from haulier.catalog.job_tables import jobs
+from haulier.core.jobs import Job, JobState
+
+_ENDED = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+_DIED = "the worker ended without a word"
+_SHOWN_ERROR_CHARS = 500
+
+
+class JobRows:
+    """What can be done with jobs inside one transaction (`Tx.jobs`).
+
+    Workers change a job by the record that `claim` gave them: when it was claimed again since,
+    its token is larger, nothing changes and they are told so.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def enqueue(self, job: Job) -> None:
+        """Record a new job."""
+        values = {one.name: getattr(job, one.name) for one in dataclasses.fields(job)}
+        self._connection.execute(insert(jobs).values(**values))
+
+    def get(self, job_id: str) -> Job | None:
+        """Return the job with that id."""
+        found = self._list(jobs.c.job_id == job_id)
+        return found[0] if found else None
+
+    def of_subject(self, subject: str) -> list[Job]:
+        """Return the jobs about a file, oldest first."""
+        return self._list(jobs.c.subject == subject)
+
+    def claim(self, kinds: Collection[str], now: datetime, lease_until: datetime) -> Job | None:
+        """Take the job that is due first, of those `kinds`; None when none is due.
+
+        One statement, so that each job goes to one of the workers that ask at once.
+        """
+        columns = jobs.c
+        first = (
+            select(columns.job_id)
+            .where(
+                columns.state == JobState.PENDING,
+                columns.not_before <= now,
+                columns.kind.in_(kinds),
+            )
+            .order_by(columns.priority.desc(), columns.not_before, columns.job_id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        statement = (
+            update(jobs)
+            .where(columns.job_id == first)
+            .values(
+                state=JobState.RUNNING,
+                attempts=columns.attempts + 1,
+                token=columns.token + 1,
+                lease_until=lease_until,
+                updated_at=now,
+            )
+            .returning(jobs)
+        )
+        row = self._connection.execute(statement).mappings().one_or_none()
+        return None if row is None else _job(dict(row))
+
+    def heartbeat(self, job: Job, lease_until: datetime) -> bool:
+        """Renew the lease; False when the job is not held any more."""
+        return self._change(job, lease_until=lease_until)
+
+    def complete(self, job: Job, result: Mapping[str, Any] | None, now: datetime) -> bool:
+        """Record what the job came to; False when it is not held any more."""
+        return self._end_run(job, JobState.COMPLETED, now, last_error=None, result=result)
+
+    def retry(self, job: Job, error: str, not_before: datetime, now: datetime) -> bool:
+        """Record that an attempt failed and when the next may begin; False as `complete`."""
+        words = error[:_SHOWN_ERROR_CHARS]
+        return self._end_run(job, JobState.PENDING, now, last_error=words, not_before=not_before)
+
+    def fail(self, job: Job, error: str, now: datetime) -> bool:
+        """Record that the job can't be done; False as `complete`."""
+        return self._end_run(job, JobState.FAILED, now, last_error=error[:_SHOWN_ERROR_CHARS])
+
+    def give_back(self, job: Job, now: datetime) -> bool:
+        """Undo a claim, as if the job had not been begun; False as `complete`."""
+        return self._end_run(job, JobState.PENDING, now, attempts=job.attempts - 1)
+
+    def reap(self, now: datetime) -> list[Job]:
+        """Take jobs from workers that let their lease run out; return them as they are now.
+
+        They are pending again, or failed when they were begun as often as they may.
+        """
+        columns = jobs.c
+        over = columns.attempts >= columns.max_attempts
+        statement = (
+            update(jobs)
+            .where(columns.state == JobState.RUNNING, columns.lease_until <= now)
+            .values(
+                state=case((over, JobState.FAILED), else_=JobState.PENDING),
+                lease_until=None,
+                last_error=_DIED,
+                not_before=now,
+                updated_at=now,
+            )
+            .returning(jobs)
+        )
+        return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
+
+    def cancel_of_subject(self, subject: str, now: datetime) -> int:
+        """Cancel what has not begun of the jobs about a file; return how many these were."""
+        statement = (
+            update(jobs)
+            .where(jobs.c.subject == subject, jobs.c.state == JobState.PENDING)
+            .values(state=JobState.CANCELLED, updated_at=now)
+        )
+        return self._connection.execute(statement).rowcount
+
+    def purge(self, before: datetime) -> int:
+        """Forget jobs that ended before that time; return how many these were."""
+        statement = delete(jobs).where(jobs.c.state.in_(_ENDED), jobs.c.updated_at < before)
+        return self._connection.execute(statement).rowcount
+
+    def count_by_state(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state."""
+        statement = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        found = {JobState(state): count for state, count in self._connection.execute(statement)}
+        return {state: found.get(state, 0) for state in JobState}
+
+    def _list(self, condition: Any) -> list[Job]:
+        statement = select(jobs).where(condition).order_by(jobs.c.job_id)
+        return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
+
+    def _end_run(self, job: Job, state: JobState, now: datetime, **values: Any) -> bool:
+        return self._change(job, state=state, lease_until=None, updated_at=now, **values)
+
+    def _change(self, job: Job, **values: Any) -> bool:
+        columns = jobs.c
+        statement = (
+            update(jobs)
+            .where(
+                columns.job_id == job.job_id,
+                columns.state == JobState.RUNNING,
+                columns.token == job.token,
+            )
+            .values(**values)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+
+def _job(row: dict[str, Any]) -> Job:
+    return Job(**{**row, "state": JobState(row["state"])})
