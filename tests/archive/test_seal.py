@@ -16,9 +16,8 @@ from haulier.archive.seal import (
     frames_covering,
     key_id,
     load_key,
-    seal_bytes,
     sealed_size,
-    unseal_bytes,
+    unseal_index,
 )
 from haulier.errors import ConfigurationError, DecryptionFailed
 
@@ -35,6 +34,10 @@ def sealed_parts(parts):
     ]
 
 
+def sealed_index(plain):
+    return Sealer(KEY, FILE_ID).seal_index(plain)
+
+
 def opened(data, key=KEY):
     stream = UnsealedStream(io.BytesIO(data), key)
     return b"".join(iter(lambda: stream.read(50_000), b""))
@@ -43,9 +46,9 @@ def opened(data, key=KEY):
 @pytest.mark.parametrize("size", SIZES)
 def test_any_size_comes_back_and_is_as_large_as_said(size):
     plain = os.urandom(size)
-    sealed = seal_bytes(KEY, FILE_ID, plain)
+    sealed = sealed_index(plain)
     assert len(sealed) == sealed_size(size)
-    assert unseal_bytes(KEY, sealed) == plain
+    assert unseal_index(KEY, sealed) == plain
     assert size < 16 or plain[:16] not in sealed
 
 
@@ -55,24 +58,24 @@ def test_parts_follow_each_other():
 
 
 def test_another_key_is_told_apart_from_damage():
-    sealed = seal_bytes(KEY, FILE_ID, b"secret")
+    sealed = sealed_index(b"secret")
     with pytest.raises(DecryptionFailed, match=key_id(KEY)):
-        unseal_bytes(b"x" * 32, sealed)
+        unseal_index(b"x" * 32, sealed)
 
 
 @given(st.integers(0, sealed_size(200_000) - 1), st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(at, bit):
-    sealed = bytearray(seal_bytes(KEY, FILE_ID, b"p" * 200_000))
+    sealed = bytearray(sealed_index(b"p" * 200_000))
     sealed[at] ^= 1 << bit
     with pytest.raises(DecryptionFailed):
-        unseal_bytes(KEY, bytes(sealed))
+        unseal_index(KEY, bytes(sealed))
 
 
 @given(st.integers(0, sealed_size(200_000) - 1))
 def test_any_cut_is_noticed(at):
-    sealed = seal_bytes(KEY, FILE_ID, b"p" * 200_000)
+    sealed = sealed_index(b"p" * 200_000)
     with pytest.raises(DecryptionFailed):
-        unseal_bytes(KEY, sealed[:at])
+        unseal_index(KEY, sealed[:at])
 
 
 @pytest.mark.parametrize(
@@ -91,12 +94,102 @@ def test_a_part_of_another_file_is_noticed():
         opened(mine[0] + b"".join(other))
 
 
-def test_swapped_frames_are_noticed():
-    sealed = seal_bytes(KEY, FILE_ID, os.urandom(3 * FRAME_BYTES))
-    frame = 24 + FRAME_BYTES + 16
-    head, rest = sealed[:42], sealed[42:]
+# What somebody may do who can write to the bucket and does not have the key.
+
+HEAD_BYTES = sealed_size(0) - 40
+SEALED_FRAME = 24 + FRAME_BYTES + 16
+PLAIN = [os.urandom(3 * FRAME_BYTES), os.urandom(2 * FRAME_BYTES)]
+SIZES_OF_PARTS = [len(part) for part in PLAIN]
+
+
+def frames_of(sealed_part):
+    """Return a sealed part as its header and its frames."""
+    head, rest = sealed_part[:HEAD_BYTES], sealed_part[HEAD_BYTES:]
+    return [head, *(rest[at : at + SEALED_FRAME] for at in range(0, len(rest), SEALED_FRAME))]
+
+
+def require_refused(data):
+    """Neither the whole nor any frame that is not where it was is given out."""
     with pytest.raises(DecryptionFailed):
-        unseal_bytes(KEY, head + rest[frame : 2 * frame] + rest[:frame] + rest[2 * frame :])
+        opened(data)
+    genuine = b"".join(PLAIN)
+    for start in range(0, len(genuine), FRAME_BYTES):
+        (run,) = frames_covering(SIZES_OF_PARTS, start, start + FRAME_BYTES)
+        raw = io.BytesIO(data[run.start : run.end])
+        try:
+            got = b"".join(FrameReader(raw, run, KEY, FILE_ID).pieces())
+        except DecryptionFailed:
+            continue
+        assert got == genuine[start : start + FRAME_BYTES]
+
+
+@given(st.permutations(range(5)).filter(lambda order: order != sorted(order)))
+def test_frames_in_another_order_are_refused(order):
+    first, second = map(frames_of, sealed_parts(PLAIN))
+    frames = [*first[1:], *second[1:]]
+    moved = [frames[number] for number in order]
+    require_refused(b"".join([first[0], *moved[:3], second[0], *moved[3:]]))
+
+
+@pytest.mark.parametrize("frames", range(7))
+def test_an_archive_cut_at_a_frame_is_refused(frames):
+    first, second = map(frames_of, sealed_parts(PLAIN))
+    require_refused(b"".join([*first, *second][:frames]))
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_header_made_to_fit_the_cut_is_refused(part, last):
+    parts = sealed_parts(PLAIN)
+    head, *frames = frames_of(parts[part])
+    plain_bytes = (len(frames) - 1) * FRAME_BYTES
+    forged = bytearray(head[:-8] + plain_bytes.to_bytes(8, "big"))
+    forged[5] = last
+    parts[part] = bytes(forged) + b"".join(frames[:-1])
+    with pytest.raises(DecryptionFailed):
+        opened(b"".join(parts))
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_frame_of_another_archive_under_the_same_key_is_refused(number):
+    other = Sealer(KEY, b"g" * 16)
+    mine = [frames_of(part) for part in sealed_parts(PLAIN)]
+    part, frame = (0, number + 1) if number < 3 else (1, number - 2)
+    theirs = b"".join(other.seal_part(part + 1, [PLAIN[part]], last=part == 1))
+    mine[part][frame] = frames_of(theirs)[frame]
+    require_refused(b"".join(b"".join(frames) for frames in mine))
+
+
+def test_another_archive_under_the_same_key_is_not_the_one_that_is_wanted():
+    sealed = b"".join(Sealer(KEY, b"g" * 16).seal_part(1, [b"theirs"], last=True))
+    assert UnsealedStream(io.BytesIO(sealed), KEY, file_id=b"g" * 16).read(9) == b"theirs"
+    with pytest.raises(DecryptionFailed, match="mixed up"):
+        UnsealedStream(io.BytesIO(sealed), KEY, file_id=FILE_ID).read(9)
+
+
+def test_frames_of_the_index_and_of_its_archive_can_not_be_swapped():
+    plain = os.urandom(2 * FRAME_BYTES)
+    (archive,) = sealed_parts([plain])
+    index = sealed_index(plain)
+    assert len(archive) == len(index)
+    for number in range(3):
+        for into, out_of, read in ((archive, index, opened), (index, archive, read_index_of)):
+            frames = frames_of(into)
+            frames[number] = frames_of(out_of)[number]
+            with pytest.raises(DecryptionFailed):
+                read(b"".join(frames))
+
+
+def test_the_index_and_its_archive_can_not_stand_for_each_other():
+    (archive,) = sealed_parts([b"one"])
+    with pytest.raises(DecryptionFailed):
+        read_index_of(archive)
+    with pytest.raises(DecryptionFailed):
+        opened(sealed_index(b"one"))
+
+
+def read_index_of(data):
+    return unseal_index(KEY, data)
 
 
 @given(st.data())

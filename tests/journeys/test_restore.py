@@ -9,6 +9,7 @@ import tarfile
 import pytest
 
 from archive.trees import hostile_tree, mixed_tree
+from haulier.archive.index import INDEX_SUFFIX
 from haulier.catalog.filters import OperationFilter
 from haulier.core.records import OperationStatus
 from haulier.errors import (
@@ -368,6 +369,30 @@ async def test_an_encrypted_archive_the_catalog_lost(site, out, key):
         await bring(site, upload.s3_object_key, out)
     await bring(site, upload.s3_object_key, out, key=key)
     assert snapshot(out / "mixed") == before
+
+
+@pytest.mark.parametrize("swapped", ["archive", "index", "both"])
+async def test_an_encrypted_archive_is_not_taken_for_another_under_its_key(
+    local_site, out, key, swapped
+):
+    for name in ("mine.mp4", "them.mp4"):
+        (local_site.yard.local / name).write_bytes(secrets.token_bytes(200_000))
+    mine, theirs = await local_site.upload("mine.mp4", "them.mp4", encrypt=key)
+    for path in local_site.yard.data.glob("catalog.db*"):
+        path.unlink()
+    for suffix, word in (("", "archive"), (INDEX_SUFFIX, "index")):
+        if swapped in {word, "both"}:
+            async with local_site.store.get(theirs.s3_object_key + suffix) as pieces:
+                content = b"".join([piece async for piece in pieces])
+            await local_site.store.put(mine.s3_object_key + suffix, content)
+    if swapped == "both":  # the same as to copy an archive: it says itself what it is
+        record = await bring(local_site, mine.s3_object_key, out, key=key)
+        assert record.result_path == str(out / "them.mp4")
+        return
+    for options in ({}, {"member": "mine.mp4"}, {"member": "them.mp4"}):
+        with pytest.raises((DecryptionFailed, VerificationFailed, UnknownReference)):
+            await bring(local_site, mine.s3_object_key, out, key=key, **options)
+    assert not out.exists()
 
 
 async def test_a_plain_tar_of_the_system_is_restored(bucket_site, out, tmp_path):

@@ -5,7 +5,8 @@ size; 42 bytes) and frames of 64 KiB: a random 192-bit nonce, the ciphertext, a 
 (XChaCha20-Poly1305, RFC 8439 with the extended nonce of draft-irtf-cfrg-xchacha). The header, the
 frame's number and whether it is the part's last are authenticated with every frame: cutting,
 swapping, repeating or mixing parts and frames is noticed. Parts can be sealed in any order and
-again after an interruption.
+again after an interruption. The index of an archive is sealed under the same file id as part 0,
+which no archive has: neither can be taken for the other, nor for those of another archive.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _MAGIC = b"HLR1"
 _VERSION = 1
 _HEADER = struct.Struct(">4sBB8s16sIQ")  # magic, version, last, key id, file id, number, plain size
 _FRAME = struct.Struct(">IB")  # number, last of its part
+_INDEX_PART = 0
 _KEYRING = "keyring:"
 _KEYRING_SERVICE = "haulier"
 
@@ -147,6 +149,10 @@ class Sealer:
             sealed.append(nonce + self._encrypt(frame, aad, nonce, self._key))
         return sealed
 
+    def seal_index(self, plain: bytes) -> bytes:
+        """Return the index of the file in its sealed form."""
+        return b"".join(self.seal_part(_INDEX_PART, [plain], last=True))
+
 
 def _frames(buffers: Sequence[Buffer]) -> Iterator[bytes]:
     held = bytearray()
@@ -161,16 +167,11 @@ def _frames(buffers: Sequence[Buffer]) -> Iterator[bytes]:
         yield bytes(held)
 
 
-def seal_bytes(key: bytes, file_id: bytes, plain: bytes) -> bytes:
-    """Return `plain` sealed as a file of one part."""
-    return b"".join(Sealer(key, file_id).seal_part(1, [plain], last=True))
-
-
-def unseal_bytes(key: bytes, sealed: bytes) -> bytes:
-    """Return what `seal_bytes` sealed; raises DecryptionFailed."""
+def unseal_index(key: bytes, sealed: bytes) -> bytes:
+    """Return what `Sealer.seal_index` sealed; raises DecryptionFailed, also for an archive."""
     import io
 
-    stream = UnsealedStream(io.BytesIO(sealed), key)
+    stream = UnsealedStream(io.BytesIO(sealed), key, first_part=_INDEX_PART)
     return b"".join(iter(lambda: stream.read(FRAME_BYTES), b""))
 
 
@@ -190,16 +191,18 @@ class _Part:
 class UnsealedStream:
     """The plain bytes of a sealed file, forward only, in bounded memory.
 
-    `read` raises DecryptionFailed when the key is another one, or when anything was altered,
-    removed, added or reordered.
+    With `file_id`, of that file and no other. `read` raises DecryptionFailed when the key is
+    another one, or when anything was altered, removed, added or reordered.
     """
 
-    def __init__(self, raw: ByteSource, key: bytes) -> None:
+    def __init__(
+        self, raw: ByteSource, key: bytes, *, file_id: bytes | None = None, first_part: int = 1
+    ) -> None:
         self._raw = raw
         self._key = key
         _, self._decrypt = _bindings()
-        self._file_id: bytes | None = None
-        self._number = 0
+        self._file_id = file_id
+        self._number = first_part
         self._held = memoryview(b"")
         self._frames = self._open_frames()
 
@@ -237,10 +240,10 @@ class UnsealedStream:
             raise DecryptionFailed(
                 f"the archive was encrypted with another key (its id is {key.hex()})"
             )
-        self._number += 1
         if number != self._number or self._file_id not in {None, file_id}:
             raise DecryptionFailed("the parts of the encrypted archive were mixed up")
         self._file_id = file_id
+        self._number += 1
         return _Part(head, bool(last), number, plain_bytes)
 
     def _exactly(self, size: int) -> bytes:

@@ -249,7 +249,7 @@ def _write_index(header: IndexHeader, entries: list[Entry], rows: Sequence[PartR
 
 async def _store_index(shipment: Shipment, index: bytes) -> None:
     seal = seal_for(shipment)
-    body = index if seal is None else await asyncio.to_thread(_sealed, seal, index)
+    body = index if seal is None else await asyncio.to_thread(seal.seal_index, index)
     await shipment.destination.store.put(
         shipment.journal.key + INDEX_SUFFIX,
         body,
@@ -259,10 +259,6 @@ async def _store_index(shipment: Shipment, index: bytes) -> None:
             sse_kms_key_id=shipment.options.sse_kms_key_id,
         ),
     )
-
-
-def _sealed(seal: Any, index: bytes) -> bytes:
-    return b"".join(seal.seal_part(1, [index], last=True))
 
 
 async def _read_back_sha256(shipment: Shipment) -> str:

@@ -15,7 +15,7 @@ from haulier.archive.seal import (
     key_id,
     load_key,
     sealed_size,
-    unseal_bytes,
+    unseal_index,
 )
 from haulier.errors import CorruptArchive, DecryptionFailed
 
@@ -27,15 +27,18 @@ Unseal = Callable[[ByteSource], ByteSource]
 def unsealer(key: str | None, index: ArchiveIndex | None) -> Unseal | None:
     """Return what decrypts a whole archive by the key named `key`; None when none is named.
 
+    With the index, it decrypts the archive that the index is of and no other under that key.
     Raises ConfigurationError when there is no such key, DecryptionFailed when the index says
     that it is another one.
     """
     if key is None:
         return None
     secret = load_key(key)
-    if index is not None:
-        _require_key(index.header, secret)
-    return lambda raw: UnsealedStream(raw, secret)
+    if index is None or index.header.sealed is None:
+        return lambda raw: UnsealedStream(raw, secret)
+    _require_key(index.header, secret)
+    file_id = bytes.fromhex(index.header.sealed.file_id)
+    return lambda raw: UnsealedStream(raw, secret, file_id=file_id)
 
 
 def _require_key(header: IndexHeader, secret: bytes) -> None:
@@ -88,7 +91,7 @@ def open_blob(blob: bytes, key: str | None) -> bytes:
         return blob
     if key is None:
         raise DecryptionFailed("the index is encrypted, as the archive is")
-    return unseal_bytes(load_key(key), blob)
+    return unseal_index(load_key(key), blob)
 
 
 def stored_part_sizes(header: IndexHeader) -> Sequence[int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from haulier.archive.codec import codec_named
 from haulier.archive.layout import dump_plan
@@ -28,7 +28,10 @@ from haulier.journeys.archive.keeping import KeptArchive
 from haulier.journeys.archive.select import Target, select
 from haulier.journeys.archive.shipment import Shipment, archive_name, commit
 from haulier.store.base import ListingStore, ObjectOptions
-from haulier.transfer.part_upload import PartSender, PartSource, Seal, Survey, survey
+from haulier.transfer.part_upload import PartSender, PartSource, Survey, survey
+
+if TYPE_CHECKING:
+    from haulier.archive.seal import Sealer
 
 ARCHIVE_TAG = ("haulier", "archive")
 _FIRST_CLASH = 2
@@ -250,7 +253,7 @@ def _keeper(shipment: Shipment) -> AbstractContextManager[KeptArchive | None]:
     return KeptArchive(directory, archive_name(shipment), shipment.id)
 
 
-def seal_for(shipment: Shipment) -> Seal | None:
+def seal_for(shipment: Shipment) -> Sealer | None:
     """Return what encrypts the parts of `shipment`, or None."""
     if shipment.options.encrypt is None:
         return None
