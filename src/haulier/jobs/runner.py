@@ -1,0 +1,184 @@
+"""The embedded runner: does jobs inside the process that it runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
+from haulier.coordination.bells import Bell
+from haulier.core.jobs import Job, JobState, backoff
+from haulier.core.records import utc_now
+from haulier.errors import HaulierError
+from haulier.jobs.kinds import Done, JobKind
+
+_HEARTBEATS_PER_LEASE = 3
+_log = logging.getLogger("haulier.jobs")
+
+
+class Runner:
+    """Claims jobs and carries them out; any number of processes may run one on one catalog.
+
+    Args:
+        catalog: where the jobs are.
+        kinds: the jobs that it can do; others are left alone.
+        bell: rung when there is a new job.
+        at_once: how many jobs at once.
+        lease_s: seconds after which the jobs of a dead process are taken by others.
+        poll_s: seconds between looks for jobs that nobody rang for: those that wait for another
+            attempt, and those of other processes.
+        kept_for: how long jobs that ended can still be asked about.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        kinds: Iterable[JobKind],
+        bell: Bell,
+        at_once: int = 2,
+        lease_s: float = 15,
+        poll_s: float = 5,
+        kept_for: timedelta = timedelta(days=7),
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._catalog = catalog
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._bell = bell
+        self._at_once = at_once
+        self._lease_s = lease_s
+        self._poll_s = poll_s
+        self._kept_for = kept_for
+        self._now = now
+
+    async def run(self) -> None:
+        """Do jobs until cancelled; those that are under way then are stopped and given back."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reap_forever())
+            for _ in range(self._at_once):
+                tasks.create_task(self._work_forever())
+
+    async def _work_forever(self) -> None:
+        while True:
+            rung = self._bell.count
+            try:
+                job = await self._claim()
+                if job is not None:
+                    await self._carry_out(job)
+                    continue
+            except HaulierError as exc:
+                _log.error("jobs have to wait: %s", exc.message)
+            await self._bell.wait(rung, self._poll_s)
+
+    async def _claim(self) -> Job | None:
+        now = self._now()
+
+        def claim(tx: Tx) -> Job | None:
+            return tx.jobs.claim(self._kinds, now, self._lease_from(now))
+
+        claiming = asyncio.ensure_future(self._catalog.transaction(claim))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # The transaction goes on without us: what it claims must not wait for its lease.
+            with suppress(HaulierError):
+                if (job := await claiming) is not None:
+                    await self._give_back(job)
+            raise
+
+    async def _carry_out(self, job: Job) -> None:
+        working = asyncio.ensure_future(self._kinds[job.kind].run(job))
+        holding = asyncio.ensure_future(self._hold(job))
+        try:
+            await asyncio.wait({working, holding}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            working.cancel()
+            holding.cancel()
+            await asyncio.wait({working, holding})
+            await self._settle(job, working)
+
+    async def _settle(self, job: Job, worked: asyncio.Future[Done]) -> None:
+        try:
+            if worked.cancelled():
+                await self._give_back(job)
+            elif (error := worked.exception()) is not None:
+                await self._fail(job, error)
+            else:
+                await self._complete(job, worked.result())
+        except Exception:  # noqa: BLE001  # a job that can't be settled must not end the runner
+            _log.exception("job %s is taken again when its lease ends", job.job_id)
+
+    async def _hold(self, job: Job) -> None:
+        """Renew the lease until the job is lost."""
+        held = True
+        while held:
+            await asyncio.sleep(self._lease_s / _HEARTBEATS_PER_LEASE)
+            lease_until = self._lease_from(self._now())
+            try:
+                held = await self._catalog.transaction(
+                    lambda tx, until=lease_until: tx.jobs.heartbeat(job, until)  # type: ignore[misc]  # a default binds it
+                )
+            except HaulierError as exc:
+                _log.warning("the lease of job %s was not renewed: %s", job.job_id, exc.message)
+
+    async def _complete(self, job: Job, done: Done) -> None:
+        now = self._now()
+
+        def complete(tx: Tx) -> None:
+            if tx.jobs.complete(job, done.result, now) and done.record is not None:
+                done.record(tx)
+
+        await self._catalog.transaction(complete)
+
+    async def _fail(self, job: Job, error: BaseException) -> None:
+        kind = self._kinds[job.kind]
+        now = self._now()
+        is_last = isinstance(error, kind.hopeless) or job.attempts >= job.max_attempts
+        if isinstance(error, HaulierError):
+            words = error.message
+            _log.warning("%s job %s: %s", job.kind, job.job_id, words)
+        else:
+            # Its words may name inner paths, and are for the log alone.
+            words = f"something went wrong inside haulier ({type(error).__name__})"
+            _log.error("%s job %s failed", job.kind, job.job_id, exc_info=error)
+
+        def fail(tx: Tx) -> None:
+            if is_last:
+                held = tx.jobs.fail(job, words, now)
+            else:
+                held = tx.jobs.retry(job, words, now + backoff(job.attempts), now)
+            if held and kind.failed is not None:
+                kind.failed(tx, job, words, is_last)
+
+        await self._catalog.transaction(fail)
+
+    async def _give_back(self, job: Job) -> None:
+        now = self._now()
+        await self._catalog.transaction(lambda tx: tx.jobs.give_back(job, now))
+
+    async def _reap_forever(self) -> None:
+        while True:
+            try:
+                if await self._catalog.transaction(self._reap):
+                    self._bell.ring()
+            except HaulierError as exc:
+                _log.error("jobs of dead workers have to wait: %s", exc.message)
+            await asyncio.sleep(self._lease_s / _HEARTBEATS_PER_LEASE)
+
+    def _reap(self, tx: Tx) -> int:
+        now = self._now()
+        reaped = tx.jobs.reap(now)
+        for job in reaped:
+            kind = self._kinds.get(job.kind)
+            if job.state is JobState.FAILED and kind is not None and kind.failed is not None:
+                kind.failed(tx, job, job.last_error or "", True)
+        tx.jobs.purge(now - self._kept_for)
+        return len(reaped)
+
+    def _lease_from(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self._lease_s)
