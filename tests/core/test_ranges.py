@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,80 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from haulier.core.ranges import (
-    AnswerHead,
-    Condition,
-    Flight,
-    Intervals,
-    RangedDownload,
-    Resumable,
-    Verdict,
-    Version,
-    parse_content_range,
-)
+from haulier.core.file_version import AnswerHead, Version
+from haulier.core.ranges import Condition, Flight, RangedDownload, Resumable, Verdict
 from haulier.errors import ObjectChanged, RequestRejected, ServiceFault
 
 OLD = "Thu, 01 Jan 2026 00:00:00 GMT"
 LATER = "Thu, 01 Jan 2026 00:01:00 GMT"
 SOON = "Thu, 01 Jan 2026 00:00:59 GMT"
-
-
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40))))
-def test_intervals_are_a_set_of_bytes(runs: list[tuple[int, int]]) -> None:
-    intervals = Intervals(runs)
-    covered = {byte for start, end in runs for byte in range(start, end)}
-    assert {byte for start, end in intervals for byte in range(start, end)} == covered
-    assert intervals.size_bytes == len(covered)
-    kept = list(intervals)
-    assert all(one[1] < two[0] for one, two in pairwise(kept))
-    missing = [byte for byte in range(30) if byte not in covered]
-    gap = intervals.first_gap(30)
-    assert (gap is None) == (not missing)
-    if gap is not None:
-        assert gap[0] == missing[0]
-        assert set(range(*gap)).isdisjoint(covered)
-        assert gap[1] == 30 or gap[1] in covered
-
-
-@pytest.mark.parametrize(
-    ("value", "read"),
-    [
-        ("bytes 0-99/100", (0, 100, 100)),
-        (" bytes  5-5/* ", (5, 6, None)),
-        ("bytes */100", (None, None, 100)),
-        ("bytes */*", (None, None, None)),
-        ("bytes 0-99", (None, None, None)),
-        ("items 0-99/100", (None, None, None)),
-        ("bytes -1-99/100", (None, None, None)),
-        ("bytes 0-٣/100", (None, None, None)),
-        ("", (None, None, None)),
-        (None, (None, None, None)),
-    ],
-)
-def test_content_range(value: str | None, read: tuple[int | None, ...]) -> None:
-    assert parse_content_range(value) == read
-
-
-@pytest.mark.parametrize(
-    ("head", "etag", "modified"),
-    [
-        ({"etag": '"a"'}, '"a"', None),
-        ({"etag": 'W/"a"'}, None, None),
-        ({"etag": "a"}, None, None),
-        ({"etag": '""'}, None, None),
-        ({"last_modified": OLD, "date": LATER}, None, OLD),
-        ({"last_modified": OLD, "date": SOON}, None, None),
-        ({"last_modified": OLD}, None, None),
-        ({"last_modified": "yesterday", "date": LATER}, None, None),
-        ({"etag": 'W/"a"', "last_modified": OLD, "date": LATER}, None, OLD),
-    ],
-)
-def test_only_strong_validators_prove_a_version(
-    head: dict[str, str], etag: str | None, modified: str | None
-) -> None:
-    version = Version.of(AnswerHead(status=200, **head))
-    assert (version.etag, version.last_modified) == (etag, modified)
-    assert version.is_proven == bool(etag or modified)
 
 
 def part(start: int, end: int, total: int | None, **values: Any) -> AnswerHead:

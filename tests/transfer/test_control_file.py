@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from haulier import errors
-from haulier.core.ranges import Resumable, Version
+from haulier.core.file_version import Version
+from haulier.core.ranges import Resumable
 from haulier.transfer.control_file import PartFile, part_path
 
 KEPT = Resumable(version=Version(size_bytes=100, etag='"a"'), done=((0, 10), (20, 30)))

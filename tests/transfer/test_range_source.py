@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from haulier import errors
-from haulier.core.ranges import Flight, RangedDownload, Resumable, Version
+from haulier.core.file_version import Version
+from haulier.core.ranges import Flight, RangedDownload, Resumable
 from haulier.net.guard import AddressGuard
 from haulier.net.http import HttpClient
 from haulier.store.local import LocalStore

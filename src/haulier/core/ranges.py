@@ -1,7 +1,7 @@
 """Downloading a file in ranges, thought through without I/O.
 
-Everything that decides whether bytes of two answers may be put together stands in this
-file. The promise: what is complete is one version of the server's file, never a mix, even
+Everything that decides whether bytes of two answers may be put together stands here and in
+`file_version`. The promise: what is complete is one version of the server's file, never a mix, even
 when the file changes meanwhile, the server ignores or misreads ranges, or cuts answers
 short. So answers are put together only when a strong ETag, or a Last-Modified that is at
 least 60 s older than the answer's Date, says that they are of one version; each 206 is
@@ -20,147 +20,15 @@ is taken to be whole.
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 
+from haulier.core.file_version import AnswerHead, Version
+from haulier.core.intervals import Intervals
 from haulier.errors import ObjectChanged, RequestRejected, ServiceFault
 
-STRONG_DATE_AGE = timedelta(seconds=60)
 MAX_RESTARTS = 10
 PLAIN_AFTER_RESTARTS = 2
-
-_CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII)
-
-
-class Intervals:
-    """Disjoint runs of bytes `[start, end)`, sorted and merged."""
-
-    def __init__(self, runs: Iterable[tuple[int, int]] = ()) -> None:
-        self._runs: list[tuple[int, int]] = []
-        for start, end in runs:
-            self.add(start, end)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(self._runs)
-
-    def __bool__(self) -> bool:
-        return bool(self._runs)
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes are covered."""
-        return sum(end - start for start, end in self._runs)
-
-    def add(self, start: int, end: int) -> None:
-        """Cover `start` up to but not including `end`."""
-        if start >= end:
-            return
-        first = bisect_left(self._runs, start, key=lambda run: run[1])
-        last = first
-        while last < len(self._runs) and self._runs[last][0] <= end:
-            start, end = min(start, self._runs[last][0]), max(end, self._runs[last][1])
-            last += 1
-        self._runs[first:last] = [(start, end)]
-
-    def first_gap(self, size_bytes: int | None) -> tuple[int, int | None] | None:
-        """Return the first run below `size_bytes` that is not covered; None when all is.
-
-        Without a size the last gap has no end.
-        """
-        start, end = 0, size_bytes
-        for run_start, run_end in self._runs:
-            if run_start > start:
-                end = run_start if end is None else min(run_start, end)
-                break
-            start = run_end
-        return (start, end) if end is None or start < end else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerHead:
-    """What an answer says before its body.
-
-    `start` and `end` (exclusive) are of its Content-Range, None when it has none that can be
-    read; `total_bytes` is the whole file's size (of a 200: its Content-Length). `etag`,
-    `last_modified` and `date` are header values as they came.
-    """
-
-    status: int
-    start: int | None = None
-    end: int | None = None
-    total_bytes: int | None = None
-    etag: str | None = None
-    last_modified: str | None = None
-    date: str | None = None
-
-
-def parse_content_range(value: str | None) -> tuple[int | None, int | None, int | None]:
-    """Return start, exclusive end and total of a Content-Range; None for what it lacks."""
-    match = _CONTENT_RANGE.fullmatch((value or "").strip())
-    if match is None:
-        return None, None, None
-    first, last, total = match.groups()
-    return (
-        None if first is None else int(first),
-        None if last is None else int(last) + 1,
-        None if total == "*" else int(total),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """Which version of the file it is: its size, and validators that prove it.
-
-    `etag` only when strong; `last_modified` only when old enough that a second change within
-    the same second would have been noticed.
-    """
-
-    size_bytes: int | None = None
-    etag: str | None = None
-    last_modified: str | None = None
-
-    @classmethod
-    def of(cls, head: AnswerHead) -> Version:
-        """Return the version that an answer is of."""
-        strong = head.etag is not None and head.etag.startswith('"') and len(head.etag) > 2
-        return cls(
-            size_bytes=head.total_bytes,
-            etag=head.etag if strong else None,
-            last_modified=head.last_modified if _is_strong_date(head) else None,
-        )
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether two answers can be shown to be of this one version."""
-        return self.etag is not None or self.last_modified is not None
-
-    def is_same(self, head: AnswerHead) -> bool:
-        """Whether an answer is of this version, beyond doubt."""
-        if None not in {self.size_bytes, head.total_bytes} and self.size_bytes != head.total_bytes:
-            return False
-        if self.etag is not None:
-            return head.etag == self.etag
-        return self.last_modified is not None and head.last_modified == self.last_modified
-
-
-def _is_strong_date(head: AnswerHead) -> bool:
-    modified, date = _parse_date(head.last_modified), _parse_date(head.date)
-    return modified is not None and date is not None and date - modified >= STRONG_DATE_AGE
-
-
-def _parse_date(value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Condition(Enum):

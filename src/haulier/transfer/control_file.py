@@ -25,7 +25,9 @@ from typing import Any
 from haulier import errors
 from haulier.archive.rename import rename_no_replace, sync_directory
 from haulier.core.checksums import Buffer
-from haulier.core.ranges import Intervals, Resumable, Version
+from haulier.core.file_version import Version
+from haulier.core.intervals import Intervals
+from haulier.core.ranges import Resumable
 
 _FORMAT = 1
 _GIVEN_UP_BYTES = 64 << 10

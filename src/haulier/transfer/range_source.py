@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from haulier import errors
-from haulier.core.ranges import AnswerHead, Flight, parse_content_range
+from haulier.core.file_version import AnswerHead, parse_content_range
+from haulier.core.ranges import Flight
 from haulier.net.http import HttpAnswer, HttpClient, printable
 from haulier.store.base import ObjectInfo, Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from haulier.core.ranges import Intervals
+from haulier.core.intervals import Intervals
 from haulier.errors import FileSizeError, ValidationError
 
 _MIB = 1 << 20
