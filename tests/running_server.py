@@ -35,7 +35,7 @@ class Server:
 
 
 def environment() -> dict[str, str]:
-    kept = {"PATH", "LANG", "HOME", "TMPDIR"}
+    kept = {"PATH", "LANG", "HOME", "TMPDIR", "PYTHONPATH"}
     return {name: value for name, value in os.environ.items() if name in kept}
 
 

@@ -80,7 +80,7 @@ class Receiving:
         )
 
     def bytes_of(self, session) -> bytes:
-        return self.finisher.path_of(session.file_id).read_bytes()
+        return self.stage.path_of(session.file_id).read_bytes()
 
 
 def build(
@@ -98,9 +98,9 @@ def build(
         ledger, clock = Ledger(strict=False), utc_now
     ledger, clock = ledger or Ledger(), clock or Clock()
     locks, hashes = MemoryLocks(patience_s=2), HashesInOrder()
-    stage = LocalStage(root / "uploads", durability=durability)
+    stage = LocalStage(root / "uploads", root / "files", durability=durability)
     shared = {"catalog": catalog, "stage": stage, "locks": locks, "now": clock}
-    finisher = Finisher(files_root=root / "files", hashes=hashes, hooks=ledger, **shared)
+    finisher = Finisher(hashes=hashes, hooks=ledger, **shared)
     engine = SessionEngine(finisher=finisher, hashes=hashes, hooks=ledger, **shared, **more)
     sweeper = Sweeper(finisher=finisher, **shared)
     return Receiving(engine, finisher, sweeper, stage, catalog, ledger, clock, hashes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -33,25 +33,39 @@ class SessionRows:
         row = self._connection.execute(statement).mappings().one_or_none()
         return None if row is None else _session(dict(row))
 
-    def publish(self, session: UploadSession) -> bool:
-        """Record how far a sequential session came; False when it stands further or has ended."""
+    def publish(self, session: UploadSession, before: int, parts: Mapping[int, Extent]) -> bool:
+        """Record how far a sequential session came, and the parts that were stored for it.
+
+        Args:
+            session: as it stands now.
+            before: the offset it had when the bytes were received.
+            parts: of a multipart upload, by number.
+
+        Returns:
+            False, and nothing done, when it stands elsewhere by now or has ended.
+        """
         columns = upload_sessions.c
         statement = (
             update(upload_sessions)
             .where(
                 columns.session_id == session.session_id,
                 columns.status == SessionStatus.RECEIVING,
-                columns.offset <= session.offset,
+                columns.offset == before,
             )
             .values(
                 offset=session.offset,
                 size_bytes=session.size_bytes,
                 crc64nvme=_hex(session.crc64nvme, 16),
                 crc32=_hex(session.crc32, 8),
+                tail=session.tail,
                 expires_at=session.expires_at,
             )
         )
-        return self._connection.execute(statement).rowcount == 1
+        if self._connection.execute(statement).rowcount != 1:
+            return False
+        rows = [_chunk(session.session_id, number, part) for number, part in parts.items()]
+        upsert(self._connection, upload_chunks, rows, key=["session_id", "number"])
+        return True
 
     def move(self, session: UploadSession, expected: Collection[SessionStatus]) -> bool:
         """Write the session's status, file and error if its status is one of `expected`."""
@@ -75,14 +89,7 @@ class SessionRows:
         if recorded is not None:
             return recorded
         self._connection.execute(
-            insert(upload_chunks).values(
-                session_id=session.session_id,
-                number=number,
-                offset=extent.span.offset,
-                length=extent.span.length,
-                crc64nvme=_hex(extent.crc64nvme, 16),
-                crc32=_hex(extent.crc32, 8),
-            )
+            insert(upload_chunks).values(_chunk(session.session_id, number, extent))
         )
         self._connection.execute(
             update(upload_sessions)
@@ -101,6 +108,7 @@ class SessionRows:
                 span=Span(row["offset"], row["length"]),
                 crc64nvme=int(row["crc64nvme"], 16),
                 crc32=int(row["crc32"], 16),
+                etag=row["etag"],
             )
             for row in self._connection.execute(
                 statement.order_by(upload_chunks.c.number)
@@ -140,6 +148,18 @@ def _values(session: UploadSession) -> dict[str, Any]:
     values["tags"], values["details"] = dict(session.tags), dict(session.details)
     values["crc64nvme"], values["crc32"] = _hex(session.crc64nvme, 16), _hex(session.crc32, 8)
     return values
+
+
+def _chunk(session_id: str, number: int, extent: Extent) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "number": number,
+        "offset": extent.span.offset,
+        "length": extent.span.length,
+        "crc64nvme": _hex(extent.crc64nvme, 16),
+        "crc32": _hex(extent.crc32, 8),
+        "etag": extent.etag,
+    }
 
 
 def _session(row: dict[str, Any]) -> UploadSession:

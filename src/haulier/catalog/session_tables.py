@@ -30,6 +30,8 @@ upload_sessions = Table(
     Column("crc32", PLAIN_TEXT, nullable=False),
     Column("file_id", PLAIN_TEXT),
     Column("error", SafeText),
+    Column("upload_id", SafeText),
+    Column("tail", PLAIN_TEXT),
     Index("ix_upload_sessions_owner_id", "owner_id", "created_at"),
     Index("ix_upload_sessions_status", "status", "expires_at"),
 )
@@ -48,5 +50,6 @@ upload_chunks = Table(
     Column("length", BigInteger, nullable=False),
     Column("crc64nvme", PLAIN_TEXT, nullable=False),
     Column("crc32", PLAIN_TEXT, nullable=False),
+    Column("etag", SafeText),
     sqlite_with_rowid=False,
 )

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
 from base64 import b64encode
 from email.utils import format_datetime
-from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -17,8 +14,8 @@ from haulier.core.accounts import StoredFile
 from haulier.core.file_names import content_disposition
 from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
 from haulier.core.sessions.chunks import Span
+from haulier.transfer.sessions.staging import Stage
 
-_PIECE_BYTES = 256 << 10
 # What browsers show without running anything of it on our origin.
 _INLINE = frozenset(
     {
@@ -34,13 +31,13 @@ class RangeFile(Response):
 
     Args:
         stored: what is known of it.
-        path: where its bytes lie.
+        stage: where its bytes lie.
         inline: show it in place where its type is harmless; otherwise it is a download.
     """
 
-    def __init__(self, stored: StoredFile, path: Path, *, inline: bool = False) -> None:
+    def __init__(self, stored: StoredFile, stage: Stage, *, inline: bool = False) -> None:
         self._stored = stored
-        self._path = path
+        self._stage = stage
         self._inline = inline
         self.background = None
 
@@ -82,17 +79,25 @@ class RangeFile(Response):
             headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
         length = sum(len(head) + span.length for head, span in parts)
         headers["Content-Length"] = str(length)
-        descriptor = os.open(self._path, os.O_RDONLY)
-        try:
-            await self._head(send, 200 if spans is None else 206, headers)
-            if scope["method"] != "HEAD":
-                for head, span in parts:
-                    if head:
-                        await send({"type": "http.response.body", "body": head, "more_body": True})
-                    await _send_span(send, descriptor, span)
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            os.close(descriptor)
+        status = 200 if spans is None else 206
+        if scope["method"] == "HEAD":
+            await self._head(send, status, headers)
+        else:
+            await self._send_parts(send, status, headers, parts)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send_parts(
+        self, send: Send, status: int, headers: dict[str, str], parts: list[tuple[bytes, Span]]
+    ) -> None:
+        for number, (head, span) in enumerate(parts):
+            async with self._stage.read(self._stored.file_id, span) as pieces:
+                # What can't be opened must not be promised.
+                if number == 0:
+                    await self._head(send, status, headers)
+                if head:
+                    await send({"type": "http.response.body", "body": head, "more_body": True})
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def _head(self, send: Send, status: int, headers: dict[str, str]) -> None:
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -140,24 +145,3 @@ def _multipart(
         )
         parts.append((head.encode(), span))
     return [*parts, (f"\r\n--{boundary}--\r\n".encode(), Span(0, 0))]
-
-
-async def _send_span(send: Send, descriptor: int, span: Span) -> None:
-    offset = span.offset
-    while offset < span.end:
-        count = min(_PIECE_BYTES, span.end - offset)
-        piece = await _read(descriptor, count, offset)
-        if not piece:
-            raise EOFError("a stored file is shorter than its record")
-        offset += len(piece)
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-
-async def _read(descriptor: int, count: int, offset: int) -> bytes | bytearray:
-    # What is in the page cache is read at once; what is not must not hold the loop up.
-    piece = bytearray(count)
-    try:
-        found = os.preadv(descriptor, [piece], offset, getattr(os, "RWF_NOWAIT", 0))
-    except BlockingIOError:
-        return await asyncio.to_thread(os.pread, descriptor, count, offset)
-    return piece if found == count else piece[:found]

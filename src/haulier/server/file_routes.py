@@ -59,7 +59,7 @@ async def get_file(stored: VisibleFile) -> JSONResponse:
 @router.api_route("/files/{file_id}/download", methods=["GET", "HEAD"], response_class=Response)
 async def download(stored: VisibleFile, services: TheServices, *, inline: bool = False) -> Response:
     """Return a file's bytes, or ranges of them."""
-    return RangeFile(stored, services.finisher.path_of(stored.file_id), inline=inline)
+    return RangeFile(stored, services.stage, inline=inline)
 
 
 @router.put("/content/{path:path}", status_code=201)

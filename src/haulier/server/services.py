@@ -22,6 +22,7 @@ from haulier.transfer.sessions.engine import SessionEngine
 from haulier.transfer.sessions.finishing import Finisher
 from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.stage import Durability, LocalStage
+from haulier.transfer.sessions.staging import Stage
 from haulier.transfer.sessions.sweeping import Sweeper
 
 _SWEEP_EVERY_S = 60
@@ -36,6 +37,7 @@ class Services:
     catalog: Catalog
     accounts: Accounts
     tokens: Tokens
+    stage: Stage
     engine: SessionEngine
     finisher: Finisher
     sweeper: Sweeper
@@ -66,11 +68,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     data = settings.general.data
     async with await Catalog.open(settings.catalog_url) as catalog:
         locks, hashes, hooks = MemoryLocks(), HashesInOrder(), Reception()
-        stage = LocalStage(data / "uploads", durability=Durability(settings.server.durability))
+        stage = LocalStage(
+            data / "uploads",
+            data / "files",
+            durability=Durability(settings.server.durability),
+        )
         finisher = Finisher(
             catalog=catalog,
             stage=stage,
-            files_root=data / "files",
             hashes=hashes,
             locks=locks,
             hooks=hooks,
@@ -91,6 +96,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             catalog=catalog,
             accounts=Accounts(catalog),
             tokens=tokens,
+            stage=stage,
             engine=engine,
             finisher=finisher,
             sweeper=sweeper,

@@ -151,7 +151,7 @@ async def content(session: OwnSession, services: TheServices) -> Response:
     stored = await services.catalog.read(lambda tx: tx.stored.get(file_id))
     if stored is None:
         raise NoSuchSession("the file was deleted")
-    return RangeFile(stored, services.finisher.path_of(file_id))
+    return RangeFile(stored, services.stage)
 
 
 async def _append(

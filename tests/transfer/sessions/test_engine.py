@@ -358,7 +358,7 @@ async def test_a_size_told_late_is_reserved_as_bytes_arrive(receiving, order):
 
 
 async def test_a_disk_without_room_refuses_at_the_start(receiving):
-    free = os.statvfs(receiving.finisher.path_of("x" * 20).anchor)
+    free = os.statvfs(receiving.stage.path_of("x" * 20).anchor)
     with pytest.raises(StorageFull):
         await receiving.start(free.f_blocks * free.f_frsize * 2)
     assert receiving.ledger.reserved == {}

@@ -25,7 +25,7 @@ def run_until_killed(root: Path, durability: str, acknowledgements: int) -> list
     """Let the process acknowledge so much, then kill it; return its whole words."""
     process = subprocess.Popen(
         [sys.executable, SCRIPT, root, durability],
-        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SCRIPT.parents[2]), *sys.path])},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from haulier import errors
-from haulier.core.sessions.session import Order, SessionStatus
+from haulier.core.sessions.chunks import Span
+from haulier.core.sessions.session import Order, SessionStatus, WholeFile
 from haulier.errors import SessionGone
 from haulier.transfer.sessions.sweeping import Swept
 from sessions_engine import body_of, build
@@ -51,9 +52,9 @@ async def test_a_crash_while_finishing_is_mended(tmp_path, receiving, renamed):
 
     async def crash():
         """The last chunk was recorded, then finishing came as far as this, then nothing."""
-        extent_of = receiving.stage.writer(session.session_id, 4)
+        extent_of = receiving.stage.writer(session, Span(4, 4))
         await extent_of.write(b"efgh")
-        extent = await extent_of.settle()
+        extent = (await extent_of.settle()).extent
         await extent_of.aclose()
 
         def record(tx):
@@ -62,8 +63,8 @@ async def test_a_crash_while_finishing_is_mended(tmp_path, receiving, renamed):
 
         await receiving.catalog.transaction(record)
         if renamed:
-            target = receiving.finisher.path_of(interrupted.file_id)
-            await receiving.stage.finish(session.session_id, 8, target)
+            whole = WholeFile(size_bytes=8, crc64nvme=0, crc32=0)
+            await receiving.stage.finish(interrupted, whole)
 
     await crash()
     after = build(tmp_path, receiving.catalog, ledger=receiving.ledger, clock=receiving.clock)
@@ -77,6 +78,6 @@ async def test_a_crash_while_finishing_is_mended(tmp_path, receiving, renamed):
 
 async def test_files_that_belong_to_nothing_are_removed_and_others_are_not(receiving):
     session = await receiving.start(8, chunk_size=4)
-    await receiving.stage.reserve("f" * 32, 5)
+    await receiving.stage.reserve(replace(session, session_id="f" * 32))
     assert (await receiving.sweeper.sweep()).orphans == 1
     assert await receiving.stage.session_ids() == [session.session_id]

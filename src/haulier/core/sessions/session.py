@@ -56,6 +56,8 @@ class UploadSession:
         crc64nvme: of a sequential session: of the bytes before `offset`.
         crc32: the same by another sum.
         details: what the protocol that began it needs again (tus metadata, for instance).
+        upload_id: of the multipart upload that takes the bytes, where they go to S3.
+        tail: of a sequential session in S3: the object with the bytes behind the last part.
     """
 
     session_id: str
@@ -77,6 +79,8 @@ class UploadSession:
     crc32: int = 0
     file_id: str | None = None
     error: str | None = None
+    upload_id: str | None = None
+    tail: str | None = None
 
     @property
     def grid(self) -> ChunkGrid:
@@ -113,8 +117,8 @@ class UploadSession:
             raise FileSizeError(f"{self.name} has {size_bytes} bytes and {most_bytes} are allowed")
         return replace(self, size_bytes=size_bytes)
 
-    def appended(self, extent: Extent) -> UploadSession:
-        """Return a sequential session after `extent` became safe at its offset.
+    def appended(self, extent: Extent, *, tail: str | None = None) -> UploadSession:
+        """Return a sequential session after `extent` became safe at its offset, and its tail.
 
         Raises:
             SessionConflict: the extent begins elsewhere than at the offset.
@@ -132,6 +136,7 @@ class UploadSession:
             offset=extent.span.end,
             crc64nvme=combine_crc64nvme(self.crc64nvme, extent.crc64nvme, length),
             crc32=combine_crc32(self.crc32, extent.crc32, length),
+            tail=tail,
         )
 
     @property
@@ -150,11 +155,24 @@ class UploadSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """Bytes that are safe at their place in the file, and their sums."""
+    """Bytes that are safe at their place in the file, and their sums.
+
+    `etag` is the store's word for them, where they are a part of a multipart upload.
+    """
 
     span: Span
     crc64nvme: int
     crc32: int
+    etag: str | None = None
+
+    def followed_by(self, other: Extent) -> Extent:
+        """Return the extent of these bytes and those of `other`, which begin where they end."""
+        length = other.span.length
+        return Extent(
+            span=Span(self.span.offset, self.span.length + length),
+            crc64nvme=combine_crc64nvme(self.crc64nvme, other.crc64nvme, length),
+            crc32=combine_crc32(self.crc32, other.crc32, length),
+        )
 
     def is_same(self, other: Extent) -> bool:
         """Tell whether both stand for the same bytes at the same place."""
@@ -163,6 +181,21 @@ class Extent:
             other.crc64nvme,
             other.crc32,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a writer made safe.
+
+    Args:
+        extent: the bytes that are safe now and were not before.
+        parts: parts of a multipart upload that were stored for them, by number.
+        tail: the object that holds what lies behind the last part.
+    """
+
+    extent: Extent
+    parts: Mapping[int, Extent] = field(default_factory=dict)
+    tail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,17 +16,19 @@ from haulier.catalog.transaction import Tx
 from haulier.coordination.locks import Locks
 from haulier.core.checksums import parse_checksum
 from haulier.core.records import utc_now
-from haulier.core.sessions.chunks import Span, chunk_size_for
+from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import (
     Extent,
     Order,
     ReceivedChunks,
     SessionStatus,
+    Settled,
     UploadSession,
 )
 from haulier.errors import (
     ChunkConflict,
     FileSizeError,
+    LockLost,
     SessionConflict,
     SessionGone,
     ValidationError,
@@ -35,7 +37,7 @@ from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.transfer.sessions.finishing import Finisher, SessionHooks
 from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.receiving import Body, Receiver, compare, uninterrupted
-from haulier.transfer.sessions.stage import LocalStage
+from haulier.transfer.sessions.staging import Stage
 
 _OPEN = frozenset({SessionStatus.RECEIVING})
 
@@ -90,7 +92,7 @@ class SessionEngine:
         self,
         *,
         catalog: Catalog,
-        stage: LocalStage,
+        stage: Stage,
         finisher: Finisher,
         hashes: HashesInOrder,
         locks: Locks,
@@ -122,9 +124,9 @@ class SessionEngine:
             self._check_size(new.name, new.size_bytes)
         if new.wanted_checksum is not None:
             parse_checksum(new.wanted_checksum)
-        chunk_size = new.chunk_size or chunk_size_for(new.size_bytes)
-        if chunk_size < 1:
+        if new.chunk_size is not None and new.chunk_size < 1:
             raise ValidationError("chunk_size is at least 1")
+        chunk_size = self._stage.chunk_size(new.size_bytes, new.order, new.chunk_size)
         now = self._now()
         session = UploadSession(
             session_id=secrets.token_hex(16),
@@ -148,7 +150,7 @@ class SessionEngine:
 
         await self._catalog.transaction(record)
         try:
-            await self._stage.reserve(session.session_id, new.size_bytes)
+            session = await self._reserve(session)
         except BaseException as exc:
             await uninterrupted(self._finisher.fail(session, str(exc)))
             raise
@@ -212,6 +214,8 @@ class SessionEngine:
                 await compare(session, known[number], body, checks)
                 return await self._receipt(session_id, repeated=True)
             session.check_open()
+            if session.size_bytes is None and length is not None:
+                span = Span(span.offset, min(span.length, length))
             extent = await self._receiver.receive_chunk(session, span, body, checks, hold)
             if await self._record_chunk(session, number, extent):
                 return ChunkReceipt(
@@ -344,19 +348,28 @@ class SessionEngine:
 
         return await self._catalog.transaction(record)
 
+    async def _reserve(self, session: UploadSession) -> UploadSession:
+        reserved = await self._stage.reserve(session)
+        if reserved != session:
+            await self._catalog.transaction(lambda tx: tx.sessions.put(reserved))
+        return reserved
+
     async def _receipt(self, session_id: str, *, repeated: bool) -> ChunkReceipt:
         session = await self.get(session_id)
         return ChunkReceipt(
             session=session, received=await self.received(session), repeated=repeated
         )
 
-    async def _publish(self, session: UploadSession) -> UploadSession:
-        living = session.touched(self._now(), self._lifetime)
+    async def _publish(self, session: UploadSession, settled: Settled) -> UploadSession:
+        appended = session.appended(settled.extent, tail=settled.tail)
+        living = appended.touched(self._now(), self._lifetime)
 
         def record(tx: Tx) -> None:
             before = tx.sessions.get(session.session_id)
-            if before is None or not tx.sessions.publish(living):
+            if before is None or before.status is not SessionStatus.RECEIVING:
                 raise SessionGone(f"the upload of {session.name} has ended meanwhile")
+            if not tx.sessions.publish(living, session.offset, settled.parts):
+                raise LockLost("another request for the same upload took over")
             if before.size_bytes is None:
                 now_known = living.offset if living.size_bytes is None else living.size_bytes
                 self._hooks.grew(tx, living, now_known - before.offset)

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Protocol
 
 from haulier.catalog.catalog import Catalog
@@ -19,6 +18,7 @@ from haulier.catalog.transaction import Tx
 from haulier.coordination.locks import Locks
 from haulier.core.checksums import RunningChecksum, format_checksum, parse_checksum
 from haulier.core.records import new_file_id, utc_now
+from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import (
     Order,
     ReceivedChunks,
@@ -29,9 +29,8 @@ from haulier.core.sessions.session import (
 from haulier.errors import ChecksumMismatch, ChunksMissing, ExternalServiceError
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.transfer.sessions.order import JOINABLE, HashesInOrder
-from haulier.transfer.sessions.stage import LocalStage
+from haulier.transfer.sessions.staging import Stage
 
-_READ_BYTES = 1 << 20
 _LIVE = frozenset({SessionStatus.RECEIVING, SessionStatus.FINISHING, SessionStatus.VERIFYING})
 _BEFORE_FINISH = frozenset({SessionStatus.RECEIVING, SessionStatus.FINISHING})
 
@@ -58,7 +57,6 @@ class Finisher:
     Args:
         catalog: where sessions are recorded.
         stage: where their bytes lie.
-        files_root: directory of whole files, on the stage's file system.
         hashes: what was hashed while it came in.
         locks: the engine's.
         hooks: what is done in the same transactions.
@@ -70,8 +68,7 @@ class Finisher:
         self,
         *,
         catalog: Catalog,
-        stage: LocalStage,
-        files_root: Path,
+        stage: Stage,
         hashes: HashesInOrder,
         locks: Locks,
         hooks: SessionHooks,
@@ -80,16 +77,11 @@ class Finisher:
     ) -> None:
         self._catalog = catalog
         self._stage = stage
-        self._files_root = files_root
         self._hashes = hashes
         self._locks = locks
         self._hooks = hooks
         self._kept_for = kept_for
         self._now = now
-
-    def path_of(self, file_id: str) -> Path:
-        """Return where the file with that id lies, or would."""
-        return self._files_root / file_id[-2:] / file_id
 
     async def finish(self, session_id: str) -> UploadSession:
         """Finish a session whose bytes are all safe; see `SessionEngine.complete`."""
@@ -101,8 +93,7 @@ class Finisher:
             session = replace(session, size_bytes=whole.size_bytes)
             verified = await self._check(session, whole)
             session = await self._claim_file_id(session)
-            assert session.file_id is not None
-            await self._stage.finish(session_id, whole.size_bytes, self.path_of(session.file_id))
+            await self._stage.finish(session, whole)
             if not verified:
                 return await self._move(session, SessionStatus.VERIFYING, _BEFORE_FINISH)
             return await self._complete(session, whole)
@@ -117,10 +108,7 @@ class Finisher:
             session, received = await self._load(session_id)
             if session.status is not SessionStatus.VERIFYING:
                 return session
-            assert session.file_id is not None
-            assert session.wanted_checksum is not None
-            path = self.path_of(session.file_id)
-            found = await asyncio.to_thread(_hash_file, path, session.wanted_checksum)
+            found = await self._hash(session)
             if found != session.wanted_checksum:
                 await self._refuse(session, found)
             return await self._complete(session, _join(session, received))
@@ -144,7 +132,7 @@ class Finisher:
         if ended.status is not SessionStatus.COMPLETED:
             await self._stage.discard(session.session_id)
             if session.file_id is not None:
-                await asyncio.to_thread(self.path_of(session.file_id).unlink, missing_ok=True)
+                await self._stage.delete(session.file_id)
         return ended
 
     async def _load(self, session_id: str) -> tuple[UploadSession, ReceivedChunks]:
@@ -171,6 +159,15 @@ class Finisher:
             await self._refuse(session, found)
         return True
 
+    async def _hash(self, session: UploadSession) -> str:
+        assert session.file_id is not None
+        assert session.wanted_checksum is not None
+        checksum = RunningChecksum(parse_checksum(session.wanted_checksum)[0])
+        async with self._stage.read(session.file_id, Span(0, session.size_bytes or 0)) as pieces:
+            async for piece in pieces:
+                await asyncio.to_thread(checksum.update, piece)
+        return str(checksum)
+
     async def _refuse(self, session: UploadSession, found: str) -> None:
         words = f"{session.name} has {found}, not {session.wanted_checksum}"
         await self.fail(session, words)
@@ -179,7 +176,7 @@ class Finisher:
     async def _claim_file_id(self, session: UploadSession) -> UploadSession:
         if session.status is SessionStatus.FINISHING:
             return session
-        named = replace(session, file_id=new_file_id())
+        named = replace(session, file_id=session.file_id or new_file_id())
         return await self._move(named, SessionStatus.FINISHING, {SessionStatus.RECEIVING})
 
     async def _move(
@@ -216,11 +213,3 @@ def _join(session: UploadSession, received: ReceivedChunks) -> WholeFile:
             missing=[],
         )
     return WholeFile(size_bytes=session.offset, crc64nvme=session.crc64nvme, crc32=session.crc32)
-
-
-def _hash_file(path: Path, wanted: str) -> str:
-    checksum = RunningChecksum(parse_checksum(wanted)[0])
-    with path.open("rb", buffering=0) as stream:
-        while piece := stream.read(_READ_BYTES):
-            checksum.update(piece)
-    return str(checksum)

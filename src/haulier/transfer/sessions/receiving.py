@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from haulier.coordination.locks import Hold
 from haulier.core.checksums import RunningChecksum, parse_checksum
 from haulier.core.sessions.chunks import Span
-from haulier.core.sessions.session import Extent, UploadSession
+from haulier.core.sessions.session import Extent, Settled, UploadSession
 from haulier.errors import (
     ChecksumMismatch,
     ChunkConflict,
@@ -20,14 +20,14 @@ from haulier.errors import (
     ValidationError,
 )
 from haulier.transfer.sessions.order import HashesInOrder
-from haulier.transfer.sessions.stage import LocalStage, LocalWriter, Piece
+from haulier.transfer.sessions.staging import Piece, Stage, Writer
 
 T = TypeVar("T")
 
 Body = AsyncIterator[Piece]
 """What a client sends. Each piece stays as it is until the second one after it is asked for."""
 
-Publish = Callable[[UploadSession], Awaitable[UploadSession]]
+Publish = Callable[[UploadSession, Settled], Awaitable[UploadSession]]
 
 _PUBLISH_BYTES = 8 << 20
 
@@ -41,7 +41,7 @@ class Receiver:
         publish: records how far a sequential session came.
     """
 
-    def __init__(self, stage: LocalStage, hashes: HashesInOrder, publish: Publish) -> None:
+    def __init__(self, stage: Stage, hashes: HashesInOrder, publish: Publish) -> None:
         self._stage = stage
         self._hashes = hashes
         self._publish = publish
@@ -59,13 +59,13 @@ class Receiver:
         """
         named = _named(checks)
         running = self._hashes.claim(session.session_id, span.offset)
-        writer = self._stage.writer(session.session_id, span.offset, _sums(named, running))
+        writer = self._stage.writer(session, span, _sums(named, running))
         try:
             async with _until_asked(hold):
                 async for piece in body:
                     _check_room(session, writer, piece, span.length)
                     await writer.write(piece)
-            extent = await writer.settle()
+            extent = (await writer.settle()).extent
             if session.size_bytes is not None and extent.span.length < span.length:
                 raise ValidationError(
                     f"the chunk has {span.length} bytes; {extent.span.length} arrived",
@@ -99,17 +99,23 @@ class Receiver:
         """
         named = _named(checks)
         running = self._hashes.claim(session.session_id, session.offset)
-        writer = self._stage.writer(session.session_id, session.offset, _sums(named, running))
+        rest = Span(session.offset, (session.size_bytes or session.offset) - session.offset)
+        writer = self._stage.writer(session, rest, _sums(named, running))
         room = (session.size_bytes if session.size_bytes is not None else most_bytes) or 0
-        current = session
+        current, asked_at = session, 0
 
-        async def count() -> None:
+        async def count(settled: Settled) -> None:
             nonlocal current
-            extent = await writer.settle()
             await hold.check()
-            current = await self._publish(session.appended(extent))
-            if running is not None:
-                self._hashes.advance(session.session_id, extent.span, running.copy())
+            current = await self._publish(current, settled)
+            await writer.published()
+            # The hash has taken in all that was given; it counts where all of that is safe.
+            if running is not None and current.offset == session.offset + writer.taken_bytes:
+                span = Span(session.offset, writer.taken_bytes)
+                self._hashes.advance(session.session_id, span, running.copy())
+
+        async def keep_what_came() -> None:
+            await count(await writer.settle())
 
         try:
             try:
@@ -118,17 +124,17 @@ class Receiver:
                         if room:
                             _check_room(session, writer, piece, room - session.offset)
                         await writer.write(piece)
-                        behind = session.offset + writer.taken_bytes - current.offset
-                        if not named and behind >= _PUBLISH_BYTES:
-                            await uninterrupted(count())
+                        if not named and writer.taken_bytes - asked_at >= _PUBLISH_BYTES:
+                            asked_at = writer.taken_bytes
+                            await uninterrupted(count(await writer.checkpoint()))
             except BaseException:
                 if not named:
                     with suppress(HaulierError):  # the first failure is the one to tell
-                        await uninterrupted(count())
+                        await uninterrupted(keep_what_came())
                 raise
-            await writer.settle()
+            settled = await writer.settle()
             _check_sums(named)
-            await uninterrupted(count())
+            await uninterrupted(count(settled))
             return current
         finally:
             await uninterrupted(writer.aclose())
@@ -203,7 +209,7 @@ def _sums(
     return (*named.values(), *([running] if running is not None else []))
 
 
-def _check_room(session: UploadSession, writer: LocalWriter, piece: Piece, room: int) -> None:
+def _check_room(session: UploadSession, writer: Writer, piece: Piece, room: int) -> None:
     if writer.taken_bytes + len(piece) > room:
         raise FileSizeError(f"more bytes of {session.name} were sent than there are")
 

@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from haulier.core.checksums import RunningChecksum, crc32, crc64nvme
-from haulier.core.sessions.chunks import Span
-from haulier.core.sessions.session import Extent
+from haulier.core.sessions.chunks import Span, chunk_size_for
+from haulier.core.sessions.session import Extent, Order, Settled, UploadSession, WholeFile
 from haulier.errors import ExternalServiceError, StorageFull
+from haulier.transfer.sessions.staging import Piece
 
 T = TypeVar("T")
 
-Piece = bytes | bytearray | memoryview
+_READ_BYTES = 256 << 10
 
 
 class Durability(StrEnum):
@@ -36,48 +37,62 @@ class Durability(StrEnum):
 
 
 class LocalStage:
-    """Files of unfinished sessions in a directory, one for each.
+    """Files of unfinished sessions in a directory, one for each, and whole files in another.
 
     Args:
-        root: the directory; `finish` moves files within its file system.
+        root: the directory of unfinished sessions.
+        files_root: that of whole files, on the same file system.
         durability: when bytes are synced to the disk.
         threads: writes at once.
     """
 
     def __init__(
-        self, root: Path, *, durability: Durability = Durability.CHUNK, threads: int = 8
+        self,
+        root: Path,
+        files_root: Path,
+        *,
+        durability: Durability = Durability.CHUNK,
+        threads: int = 8,
     ) -> None:
         self._root = root
+        self._files_root = files_root
         self._durability = durability
         self._threads = ThreadPoolExecutor(threads, "stage")
 
-    async def reserve(self, session_id: str, size_bytes: int | None) -> None:
-        """Make the session's file, with room for `size_bytes` on the disk.
+    def chunk_size(self, size_bytes: int | None, order: Order, asked: int | None) -> int:  # noqa: ARG002 - the order matters elsewhere
+        """Return what was asked for, else what suits the size."""
+        return asked or chunk_size_for(size_bytes)
+
+    async def reserve(self, session: UploadSession) -> UploadSession:
+        """Make the session's file, with room for its size on the disk.
 
         Raises:
             StorageFull: the disk has not as much room.
         """
-        await self._in_thread(lambda: self._reserve(session_id, size_bytes))
+        await self._in_thread(lambda: self._reserve(session.session_id, session.size_bytes))
+        return session
 
     def writer(
-        self, session_id: str, offset: int, checks: tuple[RunningChecksum, ...] = ()
+        self, session: UploadSession, span: Span, checks: tuple[RunningChecksum, ...] = ()
     ) -> LocalWriter:
-        """Return what writes from `offset` on; `checks` are fed with the same bytes."""
+        """Return what writes from the span's offset on; `checks` are fed with the same bytes."""
         return LocalWriter(
-            self._path(session_id),
-            offset,
+            self._path(session.session_id),
+            span.offset,
             checks,
             self._threads,
             synced=self._durability is Durability.CHUNK,
         )
 
-    async def finish(self, session_id: str, size_bytes: int, target: Path) -> None:
-        """Move the session's file to `target`; may be done twice.
+    async def finish(self, session: UploadSession, whole: WholeFile) -> None:
+        """Move the session's file to that of `session.file_id`; may be done twice.
 
         Raises:
             ExternalServiceError: the file is not there, or not as long as it should be.
         """
-        await self._in_thread(lambda: self._finish(session_id, size_bytes, target))
+        assert session.file_id is not None
+        target = self.path_of(session.file_id)
+        await self._in_thread(lambda: self._finish(session.session_id, whole.size_bytes, target))
 
     async def discard(self, session_id: str) -> None:
         """Remove the session's file; nothing happens when there is none."""
@@ -95,6 +110,32 @@ class LocalStage:
             return sorted(os.listdir(self._root)) if self._root.exists() else []
 
         return await self._in_thread(names)
+
+    @asynccontextmanager
+    async def read(
+        self, file_id: str, span: Span
+    ) -> AsyncIterator[AsyncIterator[bytes | bytearray]]:
+        """Open bytes of a whole file as pieces of 256 KiB.
+
+        Raises:
+            ExternalServiceError: the file is not there, or shorter than `span`.
+        """
+        try:
+            descriptor = os.open(self.path_of(file_id), os.O_RDONLY)
+        except OSError as exc:
+            raise ExternalServiceError(f"a stored file can't be read: {exc.strerror}") from exc
+        try:
+            yield _pieces(descriptor, span)
+        finally:
+            os.close(descriptor)
+
+    def path_of(self, file_id: str) -> Path:
+        """Return where the file with that id lies, or would."""
+        return self._files_root / file_id[-2:] / file_id
+
+    async def delete(self, file_id: str) -> None:
+        """Remove a whole file; nothing happens when there is none."""
+        await self._in_thread(lambda: self.path_of(file_id).unlink(missing_ok=True))
 
     async def aclose(self) -> None:
         """Wait for writes that run."""
@@ -162,13 +203,13 @@ class LocalWriter:
         synced: bool,
     ) -> None:
         self._path = path
-        self._start = offset
+        self._offset = offset
+        self._written = self._settled = offset
         self._checks = checks
         self._threads = threads
         self._synced = synced
         self._descriptor = -1
         self._taken = 0
-        self._written = 0
         self._crc64nvme = 0
         self._crc32 = 0
         self._pending: asyncio.Future[None] | None = None
@@ -180,16 +221,20 @@ class LocalWriter:
 
     async def write(self, piece: Piece) -> None:
         """Take `piece`; raises what the one before it met: StorageFull, ExternalServiceError."""
-        offset = self._start + self._taken
         self._taken += len(piece)
         await self._settle_writes()
+        offset, self._offset = self._offset, self._offset + len(piece)
         loop = asyncio.get_running_loop()
         self._pending = loop.run_in_executor(
             self._threads, _translated, lambda: self._put(piece, offset)
         )
 
-    async def settle(self) -> Extent:
-        """Wait for what runs, sync it where that is promised, and return what is written."""
+    async def checkpoint(self) -> Settled:
+        """See `settle`: on a disk nothing is gained by waiting longer."""
+        return await self.settle()
+
+    async def settle(self) -> Settled:
+        """Wait for what runs, sync it where that is promised, and return what is written anew."""
         await self._settle_writes()
         if self._synced and self._descriptor >= 0:
             loop = asyncio.get_running_loop()
@@ -197,9 +242,13 @@ class LocalWriter:
                 self._threads, _translated, lambda: os.fdatasync(self._descriptor)
             )
             await self._settle_writes()
-        return Extent(
-            span=Span(self._start, self._written), crc64nvme=self._crc64nvme, crc32=self._crc32
-        )
+        span = Span(self._settled, self._written - self._settled)
+        extent = Extent(span=span, crc64nvme=self._crc64nvme, crc32=self._crc32)
+        self._settled, self._crc64nvme, self._crc32 = self._written, 0, 0
+        return Settled(extent=extent)
+
+    async def published(self) -> None:
+        """Nothing is replaced: bytes lie where they will stay."""
 
     async def aclose(self) -> None:
         """Wait for a write that runs and close the file; nothing more is written after it."""
@@ -232,6 +281,26 @@ class LocalWriter:
         for check in self._checks:
             check.update(piece)
         self._written += len(piece)
+
+
+async def _pieces(descriptor: int, span: Span) -> AsyncIterator[bytes | bytearray]:
+    offset = span.offset
+    while offset < span.end:
+        piece = await _read(descriptor, min(_READ_BYTES, span.end - offset), offset)
+        if not piece:
+            raise ExternalServiceError("a stored file is shorter than its record")
+        offset += len(piece)
+        yield piece
+
+
+async def _read(descriptor: int, count: int, offset: int) -> bytes | bytearray:
+    # What is in the page cache is read at once; what is not must not hold the loop up.
+    piece = bytearray(count)
+    try:
+        found = os.preadv(descriptor, [piece], offset, getattr(os, "RWF_NOWAIT", 0))
+    except BlockingIOError:
+        return await asyncio.to_thread(os.pread, descriptor, count, offset)
+    return piece if found == count else piece[:found]
 
 
 def _translated(work: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from haulier.core.records import utc_now
 from haulier.core.sessions.session import SessionStatus, UploadSession
 from haulier.errors import ChecksumMismatch, ExternalServiceError, LockBusy
 from haulier.transfer.sessions.finishing import Finisher
-from haulier.transfer.sessions.stage import LocalStage
+from haulier.transfer.sessions.staging import Stage
 
 _BATCH = 100
 _ENDED = frozenset(
@@ -51,7 +51,7 @@ class Sweeper:
         self,
         *,
         catalog: Catalog,
-        stage: LocalStage,
+        stage: Stage,
         finisher: Finisher,
         locks: Locks,
         now: Callable[[], datetime] = utc_now,

@@ -1,0 +1,123 @@
+"""What the session engine asks of the place where the bytes of uploads lie.
+
+There are two drivers: `LocalStage` and `S3Stage`. Both write a run of bytes at an offset and say
+what is safe; what is acknowledged is decided by the catalog alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from haulier.core.checksums import RunningChecksum
+from haulier.core.sessions.chunks import Span
+from haulier.core.sessions.session import Order, Settled, UploadSession, WholeFile
+
+Piece = bytes | bytearray | memoryview
+
+
+class Writer(Protocol):
+    """Writes one run of bytes.
+
+    A piece has to stay as it is until the second `write` after its own has returned, or `settle`.
+    All methods raise StorageFull, ExternalServiceError when the place fails.
+    """
+
+    @property
+    def taken_bytes(self) -> int:
+        """How many bytes were given to it."""
+        ...
+
+    async def write(self, piece: Piece) -> None:
+        """Take `piece`; raises also what the one before it met."""
+        ...
+
+    async def checkpoint(self) -> Settled:
+        """Return what became safe since it was last asked, which may be less than was taken."""
+        ...
+
+    async def settle(self) -> Settled:
+        """Make everything that was taken safe, and return what became so since last asked."""
+        ...
+
+    async def published(self) -> None:
+        """What was returned last is in the catalog: give up what it replaced."""
+        ...
+
+    async def aclose(self) -> None:
+        """Wait for a write that runs; nothing more is written after it."""
+        ...
+
+
+class Stage(Protocol):
+    """Bytes of uploads on their way in, and of whole files by their id."""
+
+    def chunk_size(self, size_bytes: int | None, order: Order, asked: int | None) -> int:
+        """Return the chunk size in bytes for a file of `size_bytes`.
+
+        Args:
+            size_bytes: None while it is not known.
+            order: how the bytes will come.
+            asked: what the client would like.
+
+        Raises:
+            FileSizeError: the file is larger than can be kept here.
+        """
+        ...
+
+    async def reserve(self, session: UploadSession) -> UploadSession:
+        """Make room for a session whose row is committed; return it with what to remember.
+
+        Raises:
+            StorageFull: there is no room for it.
+        """
+        ...
+
+    def writer(
+        self, session: UploadSession, span: Span, checks: tuple[RunningChecksum, ...] = ()
+    ) -> Writer:
+        """Return what writes the bytes of `span`; `checks` are fed with the same bytes.
+
+        Of a sequential session only the span's offset counts.
+        """
+        ...
+
+    async def finish(self, session: UploadSession, whole: WholeFile) -> None:
+        """Make the session's bytes the file `session.file_id`; may be done twice.
+
+        Raises:
+            ExternalServiceError: what was acknowledged is not all there.
+        """
+        ...
+
+    async def discard(self, session_id: str) -> None:
+        """Remove unfinished bytes of a session; nothing happens when there are none."""
+        ...
+
+    async def session_ids(self) -> list[str]:
+        """Return the sessions of which unfinished bytes lie here."""
+        ...
+
+    def read(
+        self, file_id: str, span: Span
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes | bytearray]]:
+        """Open bytes of a whole file as pieces of bounded size.
+
+        Raises:
+            ExternalServiceError: they are not there.
+        """
+        ...
+
+    def path_of(self, file_id: str) -> Path | None:
+        """Return where a whole file lies on this machine, or None when it does not."""
+        ...
+
+    async def delete(self, file_id: str) -> None:
+        """Remove a whole file; nothing happens when there is none."""
+        ...
+
+    async def aclose(self) -> None:
+        """Wait for writes that run, and give back connections."""
+        ...
