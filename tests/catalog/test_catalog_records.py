@@ -129,18 +129,31 @@ async def test_the_beginning_of_an_id_is_enough(catalog):
 
 
 async def test_candidates_for_skipping(catalog):
+    same = {"size": 7, "checksum": "sha256:07"}
     known = [
-        file(1, size=7),
-        file(2, size=7, location="completed"),
-        file(3, size=7, status=FileStatus.FAILED),
-        file(4, size=7, checksum=None),
-        file(5, size=7, location="s3"),
-        file(6, size=8),
+        file(1, **same),
+        file(2, **same, location="completed"),
+        file(3, **same, status=FileStatus.FAILED),
+        file(4, size=7, checksum="sha256:08"),
+        file(5, **same, location="s3"),
+        file(6, size=8, status=FileStatus.FAILED),
+        file(7, **same, is_directory=True),
+        file(8, **same),
     ]
+
+    def look(tx):
+        assert tx.has_uploaded(7, is_directory=False)
+        assert tx.has_uploaded(7, is_directory=True)
+        assert not tx.has_uploaded(8, is_directory=False)
+        assert not tx.has_uploaded(5 << 40, is_directory=True)
+        found = tx.find_uploaded("sha256:07", is_directory=False, limit=9)
+        assert found == [known[7], known[1], known[0]]
+        assert tx.find_uploaded("sha256:07", is_directory=False, limit=2) == found[:2]
+        assert tx.find_uploaded("sha256:07", is_directory=True, limit=9) == [known[6]]
+        assert tx.find_uploaded("sha256:09", is_directory=False, limit=9) == []
+
     await catalog.transaction(lambda tx: tx.put_files(known))
-    assert await catalog.read(lambda tx: tx.find_uploaded(7)) == [known[1], known[0]]
-    assert await catalog.read(lambda tx: tx.find_uploaded(9)) == []
-    assert await catalog.read(lambda tx: tx.find_by_checksum(known[4].checksum)) == [known[4]]
+    await catalog.read(look)
 
 
 async def test_an_exception_takes_everything_back(catalog):

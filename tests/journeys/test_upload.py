@@ -12,9 +12,17 @@ import pytest
 
 from archive.trees import hostile_tree, mixed_tree
 from haulier.catalog.filters import FileFilter, OperationFilter
-from haulier.core.records import FileStatus, OperationStatus
+from haulier.core.records import (
+    FILE_RECORD_FIELDS,
+    FileStatus,
+    OperationStatus,
+    new_file_id,
+    new_operation_id,
+)
 from haulier.errors import HaulierError, NothingSelected
 from haulier.journeys.archive.upload import resume, retry, upload
+from haulier.store.local import LocalStore
+from journeys.archives import Recording
 
 
 def snapshot(root):
@@ -173,6 +181,37 @@ async def test_equal_content_whose_object_is_gone_is_uploaded_again(yard):
     (again,) = await yard.upload("a.mp4", completed_dir=None)
     assert "skipped" not in again.metadata
     assert (yard.store_dir / "a.mp4.tar.gz").exists()
+
+
+async def test_of_many_empty_files_only_the_newest_are_asked_for(yard):
+    empty = "sha256:" + hashlib.sha256(b"").hexdigest()
+    (yard.local / "first").write_bytes(b"")
+    (first,) = await yard.upload("first")
+    assert first.checksum_original == empty
+
+    def like_first(number):
+        operation_id = new_operation_id()
+        tags = {"upload_operation_id": operation_id}
+        records = {
+            name: replace(getattr(first, name), id=new_file_id(), tags=tags)
+            for name in FILE_RECORD_FIELDS
+        }
+        key = f"gone{number}.tar.gz"
+        return replace(first, operation_id=operation_id, s3_object_key=key, **records)
+
+    def record_many(tx):
+        for number in range(100):
+            tx.put_operation(like_first(number))
+
+    store = Recording(LocalStore(yard.store_dir))
+    (yard.local / "second").write_bytes(b"")
+    async with yard.open(store=store) as ctx:
+        await ctx.catalog.transaction(record_many)
+        (second,) = await upload(ctx, ["second"], yard.options())
+    assert second.status is OperationStatus.SUCCESS
+    asked = [key for verb, key in store.asked if verb == "head" and key.startswith("gone")]
+    assert 0 < len(asked) <= 20
+    assert len(set(asked)) == len(asked)
 
 
 @pytest.mark.parametrize("handling", ["timestamp", "subdirectory"])

@@ -21,6 +21,7 @@ from haulier.catalog.engines import (
     is_sqlite,
     parse_url,
     postgres_engine,
+    repeating_conflicts,
     sqlite_reader,
     sqlite_writer,
 )
@@ -83,7 +84,9 @@ class Catalog:
         """Run `work` in a thread inside one transaction, committed durably on return.
 
         Whatever `work` raises rolls everything back and is passed on. When the caller is
-        cancelled, a transaction that has begun is still carried out.
+        cancelled, a transaction that has begun is still carried out. Where PostgreSQL gives
+        a transaction up for the sake of another (a deadlock), `work` is called again on a
+        new one: all that it does has to be done through its `Tx`.
         """
         return await self._run(self._write_threads, partial(self._within, self._writer, work))
 
@@ -132,9 +135,13 @@ class Catalog:
         return await asyncio.get_running_loop().run_in_executor(threads, call)
 
     def _within(self, engine: Engine, work: Callable[[Tx], T]) -> T:
-        with database_errors(self._url), engine.begin() as connection:
-            tx = Tx(connection)
-            result = work(tx)
+        def once() -> tuple[Tx, T]:
+            with engine.begin() as connection:
+                tx = Tx(connection)
+                return tx, work(tx)
+
+        with database_errors(self._url):
+            tx, result = once() if is_sqlite(self._url) else repeating_conflicts(once)
         tx.committed()
         return result
 

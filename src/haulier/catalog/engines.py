@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from haulier.errors import CatalogError, ConfigurationError, MissingExtra, StorageFull
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
@@ -28,6 +30,9 @@ _POSTGRES_PLANNING = {
     "jit": "off",
 }
 _DISK_FULL_SQLSTATE = "53100"
+_CONFLICT_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_CONFLICT_ATTEMPTS = 8
+_CONFLICT_WAIT_S = 0.05
 
 
 def parse_url(url: str | Path) -> URL:
@@ -141,6 +146,28 @@ def postgres_engine(url: URL) -> Engine:
     return engine
 
 
+def repeating_conflicts(transaction: Callable[[], T]) -> T:
+    """Call `transaction`, again when PostgreSQL rolled it back for the sake of others.
+
+    Such an answer, also one to COMMIT, means that nothing of it was kept. Raises what the
+    last of `_CONFLICT_ATTEMPTS` raised.
+    """
+    import stamina  # only PostgreSQL needs it
+
+    call = stamina.RetryingCaller(
+        attempts=_CONFLICT_ATTEMPTS,
+        timeout=None,
+        wait_initial=_CONFLICT_WAIT_S,
+        wait_jitter=_CONFLICT_WAIT_S,
+        wait_max=1.0,
+    )
+    return call(_is_conflict, transaction)
+
+
+def _is_conflict(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and _sqlstate(error.orig) in _CONFLICT_SQLSTATES
+
+
 @contextmanager
 def database_errors(url: URL) -> Iterator[None]:
     """Turn what the database libraries raise into StorageFull or CatalogError."""
@@ -164,12 +191,18 @@ def _translate(error: SQLAlchemyError, url: URL) -> CatalogError | StorageFull:
 def _is_disk_full(cause: BaseException) -> bool:
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return getattr(cause, "sqlstate", None) == _DISK_FULL_SQLSTATE
+    return _sqlstate(cause) == _DISK_FULL_SQLSTATE
+
+
+def _sqlstate(cause: BaseException | None) -> str | None:
+    return getattr(cause, "sqlstate", None)
 
 
 def _hint(error: SQLAlchemyError, cause: BaseException, url: URL) -> str:
     if isinstance(error, IntegrityError):
         return "This is a bug in haulier: please report it with the command you ran."
+    if _is_conflict(error):
+        return "Others changed the same records at the same time; run the command again."
     if not is_sqlite(url):
         return "Check that the server runs and DATABASE_URL is right; what was recorded is kept."
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF

@@ -25,6 +25,7 @@ LINKED_FILES = {name: name.removesuffix("_record") + "_id" for name in FILE_RECO
 
 SHORTEST_PREFIX = 6
 _CANDIDATES_SHOWN = 5
+_SOURCE_SIDE = ("local", "completed")
 
 _FILE_FIELDS = [f.name for f in dataclasses.fields(FileRecord) if f.name != "tags"]
 _OPERATION_FIELDS = [f.name for f in dataclasses.fields(OperationRecord)]
@@ -66,23 +67,34 @@ def get_files(connection: Connection, ids: Iterable[str]) -> dict[str, FileRecor
     return {row["id"]: _read_file(row, tags.get(row["id"], {})) for row in rows}
 
 
-def find_uploaded(connection: Connection, size_bytes: int) -> list[FileRecord]:
-    """Return completed source-side records of that size whose checksum is known."""
-    found = connection.scalars(
-        select(files.c.id).where(
-            files.c.size == size_bytes,
-            files.c.status == FileStatus.COMPLETED,
-            files.c.location.in_(["local", "completed"]),
-            files.c.checksum.is_not(None),
-        )
+def has_uploaded(connection: Connection, size_bytes: int, *, is_directory: bool) -> bool:
+    """Return whether a completed source-side record of that size and kind is there."""
+    found = select(files.c.number).where(
+        files.c.size == size_bytes,
+        files.c.is_directory == is_directory,
+        files.c.status == FileStatus.COMPLETED,
+        files.c.location.in_(_SOURCE_SIDE),
     )
-    return _newest_first(get_files(connection, found))
+    return connection.scalar(found.limit(1)) is not None
 
 
-def find_by_checksum(connection: Connection, checksum: str) -> list[FileRecord]:
-    """Return all records with `checksum` (`<algorithm>:<hex>`), newest first."""
-    found = connection.scalars(select(files.c.id).where(files.c.checksum == checksum))
-    return _newest_first(get_files(connection, found))
+def find_uploaded(
+    connection: Connection, checksum: str, *, is_directory: bool, limit: int
+) -> list[FileRecord]:
+    """Return the newest completed source-side records of that content and kind."""
+    found = connection.scalars(
+        select(files.c.id)
+        .where(
+            files.c.checksum == checksum,
+            files.c.is_directory == is_directory,
+            files.c.status == FileStatus.COMPLETED,
+            files.c.location.in_(_SOURCE_SIDE),
+        )
+        .order_by(files.c.id.desc())
+        .limit(limit)
+    ).all()
+    records = get_files(connection, found)
+    return [records[file_id] for file_id in found]
 
 
 def put_operation(connection: Connection, operation: OperationRecord) -> None:
@@ -174,7 +186,3 @@ def _read_operation(row: RowMapping, records: dict[str, FileRecord]) -> Operatio
         name: records[row[column]] if row[column] else None for name, column in LINKED_FILES.items()
     }
     return UploadRecord(**values)
-
-
-def _newest_first(records: dict[str, FileRecord]) -> list[FileRecord]:
-    return sorted(records.values(), key=lambda record: record.id, reverse=True)

@@ -58,8 +58,8 @@ files = Table(
     Index("ix_files_is_directory", "is_directory", "id"),
     Index("ix_files_name", "name", "id", "location", "status", "is_directory"),
     Index("ix_files_path", "path_head", "id", "location", "status", "is_directory"),
-    Index("ix_files_checksum", "checksum", "id"),
-    Index("ix_files_size", "size", "status", "location"),
+    Index("ix_files_checksum", "checksum", "id", "location", "status", "is_directory"),
+    Index("ix_files_size", "size", "status", "location", "is_directory"),
 )
 
 file_names = table("file_names", column("rowid", BigInteger), column("name", SafeText))

@@ -95,13 +95,15 @@ class Tx:
         """Return a page of file records, newest first."""
         return listing.list_files(self._connection, wanted)
 
-    def find_uploaded(self, size: int) -> list[FileRecord]:
-        """Return completed `local` and `completed` records of `size` bytes with a checksum."""
-        return queries.find_uploaded(self._connection, size)
+    def has_uploaded(self, size: int, *, is_directory: bool) -> bool:
+        """Return whether a completed `local` or `completed` record of `size` bytes is there."""
+        return queries.has_uploaded(self._connection, size, is_directory=is_directory)
 
-    def find_by_checksum(self, checksum: str) -> list[FileRecord]:
-        """Return the records with `checksum` (`<algorithm>:<hex>`), newest first."""
-        return queries.find_by_checksum(self._connection, checksum)
+    def find_uploaded(self, checksum: str, *, is_directory: bool, limit: int) -> list[FileRecord]:
+        """Return the newest completed `local` and `completed` records with `checksum`."""
+        return queries.find_uploaded(
+            self._connection, checksum, is_directory=is_directory, limit=limit
+        )
 
     def put_upload(self, journal: UploadJournal) -> None:
         """Insert or update the journal of an operation that is recorded already.

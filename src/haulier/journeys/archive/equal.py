@@ -17,7 +17,7 @@ from haulier.archive.index import INDEX_SUFFIX, IndexHeader, read_header
 from haulier.archive.layout import TarLayout
 from haulier.archive.manifest import manifest_checksum
 from haulier.core.checksums import format_checksum
-from haulier.core.records import FileRecord, FileStatus, UploadRecord
+from haulier.core.records import FileStatus, UploadRecord
 from haulier.errors import CorruptArchive, NoSuchObject, TargetUnreadable
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.destination import Destination
@@ -27,6 +27,9 @@ from haulier.store.base import ObjectInfo
 
 _HEADER_BYTES = 256 << 10
 _BLOCK_BYTES = 1 << 20
+# Each costs a question to the store, and of empty files there may be any number. Content that
+# is stored and not found is only sent again.
+_CANDIDATES_ASKED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +43,23 @@ class Twin:
 async def already_uploaded(ctx: ArchiveContext, selected: Selected) -> UploadRecord | None:
     """Return the upload that brought equal content to the same destination, if it is still
     there."""
-    candidates = await ctx.catalog.read(lambda tx: tx.find_uploaded(selected.size_bytes))
-    candidates = [c for c in candidates if c.is_directory == selected.is_directory]
-    if not candidates:
+    kind = selected.is_directory
+    size_bytes = selected.size_bytes
+    if not await ctx.catalog.read(lambda tx: tx.has_uploaded(size_bytes, is_directory=kind)):
         return None
     checksum = await asyncio.to_thread(source_checksum, selected.layout)
-    for candidate in candidates:
-        if candidate.checksum != checksum:
-            continue
-        upload = await _upload_of(ctx, candidate)
+    candidates = await ctx.catalog.read(
+        lambda tx: tx.find_uploaded(checksum, is_directory=kind, limit=_CANDIDATES_ASKED)
+    )
+    # Two records of an upload, where its source was and where it went, have the content.
+    for operation_id in dict.fromkeys(c.tags.get("upload_operation_id") for c in candidates):
+        upload = await _find_upload(ctx, operation_id)
         if upload is not None and await _is_still_stored(ctx, upload):
             return upload
     return None
 
 
-async def _upload_of(ctx: ArchiveContext, candidate: FileRecord) -> UploadRecord | None:
-    operation_id = candidate.tags.get("upload_operation_id")
+async def _find_upload(ctx: ArchiveContext, operation_id: str | None) -> UploadRecord | None:
     if operation_id is None:
         return None
     found = await ctx.catalog.read(lambda tx: tx.get_operation(operation_id))

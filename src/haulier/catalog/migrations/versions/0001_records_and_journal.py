@@ -62,7 +62,9 @@ def _create_files() -> None:
         PrimaryKeyConstraint("number", name="pk_files"),
         UniqueConstraint("id", name="uq_files_id"),
     )
-    op.create_index("ix_files_checksum", "files", ["checksum", "id"])
+    op.create_index(
+        "ix_files_checksum", "files", ["checksum", "id", "location", "status", "is_directory"]
+    )
     op.create_index("ix_files_is_directory", "files", ["is_directory", "id"])
     op.create_index("ix_files_location", "files", ["location", "id", "is_directory"])
     op.create_index(
@@ -72,7 +74,7 @@ def _create_files() -> None:
     op.create_index(
         "ix_files_path", "files", ["path_head", "id", "location", "status", "is_directory"]
     )
-    op.create_index("ix_files_size", "files", ["size", "status", "location"])
+    op.create_index("ix_files_size", "files", ["size", "status", "location", "is_directory"])
     op.create_index("ix_files_status", "files", ["status", "id", "is_directory"])
 
 
@@ -311,8 +313,8 @@ _USUAL_CONTENTS = (
     ("files", "ix_files_is_directory", "1000000 500000 1"),
     ("files", "ix_files_name", "1000000 4 1 1 1 1"),
     ("files", "ix_files_path", "1000000 2 1 1 1 1"),
-    ("files", "ix_files_checksum", "1000000 3 1"),
-    ("files", "ix_files_size", "1000000 4 3 2"),
+    ("files", "ix_files_checksum", "1000000 3 1 1 1 1"),
+    ("files", "ix_files_size", "1000000 4 3 2 2"),
     ("file_tags", "file_tags", "2500000 3 1"),  # its primary key
     ("file_tags", "ix_file_tags_key", "2500000 250000 1 1 1 1"),
     ("file_tags", "ix_file_tags_value", "2500000 250000 10 1 1 1 1"),
