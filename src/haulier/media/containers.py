@@ -1,0 +1,49 @@
+"""Files of video and sound, opened so that they can name no other file. For worker processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+import av.logging
+from av.container import InputContainer
+
+from haulier.errors import MediaTooDemanding, UnreadableMedia
+
+# A playlist, a concat script or a list of pictures is not among them, whatever it is called.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,mxf,dv,ivf,rm,nut,nsv,"
+    "h264,hevc,obu,m4v,mp3,wav,w64,ogg,flac,aac,ac3,eac3,dts,truehd,amr,aiff,au,caf,ape,tta,wv,"
+    "mpc,mpc8,tak,dsf"
+)
+_MOST_STREAMS = 256
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": _FORMATS,
+    # FFmpeg leaves out what is more; one beyond ours shows that there are too many.
+    "max_streams": str(_MOST_STREAMS + 1),
+}
+
+
+@contextmanager
+def opened(path: str) -> Iterator[InputContainer]:
+    """Open a file; FFmpeg's errors inside the block are told with the file's name.
+
+    Raises:
+        UnreadableMedia: it is damaged, or of no kind that is read.
+        MediaTooDemanding: it has absurdly many streams.
+    """
+    name = os.path.basename(path)
+    try:
+        # Tags are seldom what they say they are encoded in.
+        with av.open(path, options=_OPTIONS, metadata_errors="replace") as container:
+            if len(container.streams) > _MOST_STREAMS:
+                raise MediaTooDemanding(f"{name} has more than {_MOST_STREAMS} streams")
+            yield container
+    except MemoryError:
+        raise
+    except av.FFmpegError as error:
+        # Its own words would show the path.
+        raise UnreadableMedia(f"{name} can't be read: {error.strerror}") from error
