@@ -12,6 +12,7 @@ from haulier.core.sessions.session import Order
 from haulier.errors import QuotaExceeded
 from haulier.transfer.sessions.engine import NewUpload, SessionEngine
 from haulier.transfer.sessions.finishing import Finisher
+from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.stage import Durability, LocalStage
 from haulier.transfer.sessions.sweeping import Sweeper
@@ -67,6 +68,7 @@ class Ledger:
 class Receiving:
     engine: SessionEngine
     finisher: Finisher
+    joiner: Joiner
     sweeper: Sweeper
     stage: LocalStage
     catalog: Catalog
@@ -74,9 +76,9 @@ class Receiving:
     clock: Clock
     hashes: HashesInOrder
 
-    async def start(self, size=10, *, order=Order.CHUNKED, **more):
+    async def start(self, size=10, *, order=Order.CHUNKED, owner="u1", **more):
         return await self.engine.start(
-            NewUpload(owner_id="u1", name="clip.mp4", size_bytes=size, order=order, **more)
+            NewUpload(owner_id=owner, name="clip.mp4", size_bytes=size, order=order, **more)
         )
 
     def bytes_of(self, session) -> bytes:
@@ -102,8 +104,9 @@ def build(
     shared = {"catalog": catalog, "stage": stage, "locks": locks, "now": clock}
     finisher = Finisher(hashes=hashes, hooks=ledger, **shared)
     engine = SessionEngine(finisher=finisher, hashes=hashes, hooks=ledger, **shared, **more)
-    sweeper = Sweeper(finisher=finisher, **shared)
-    return Receiving(engine, finisher, sweeper, stage, catalog, ledger, clock, hashes)
+    joiner = Joiner(finisher=finisher, hooks=ledger, **shared)
+    sweeper = Sweeper(finisher=finisher, joiner=joiner, **shared)
+    return Receiving(engine, finisher, joiner, sweeper, stage, catalog, ledger, clock, hashes)
 
 
 async def body_of(*pieces: bytes):

@@ -43,6 +43,9 @@
     ├── FileError                     a stored file, or one on its way in
     │   ├── ValidationError
     │   │   └── InconsistentLength
+    │   ├── UnsupportedVersion
+    │   ├── UnsupportedContent
+    │   ├── UploadComplete
     │   ├── FileNotFoundError
     │   ├── FilePermissionError
     │   ├── FileSizeError
@@ -112,6 +115,9 @@ from haulier.errors.files import (
     SessionConflict,
     SessionGone,
     TooManyRequests,
+    UnsupportedContent,
+    UnsupportedVersion,
+    UploadComplete,
     UserExists,
     ValidationError,
 )
@@ -203,7 +209,10 @@ __all__ = [
     "UnreadableMedia",
     "UnsafeArchive",
     "UnsafePath",
+    "UnsupportedContent",
     "UnsupportedMedia",
+    "UnsupportedVersion",
+    "UploadComplete",
     "UsageError",
     "UserExists",
     "ValidationError",

@@ -26,6 +26,27 @@ class InconsistentLength(ValidationError):
     advice = "Let Upload-Length be the offset and Content-Length of the last request together."
 
 
+class UnsupportedVersion(FileError):
+    """The client speaks another version of the protocol."""
+
+    code, http_status = "unsupported-version", 412
+    advice = "Send `Tus-Resumable: 1.0.0`."
+
+
+class UploadComplete(FileError):
+    """The upload is complete and takes no more bytes."""
+
+    code, http_status = "completed-upload", 400
+    advice = "Begin a new upload."
+
+
+class UnsupportedContent(FileError):
+    """The body has a type or an encoding that is not taken here."""
+
+    code, http_status = "unsupported-content", 415
+    advice = "Send the bytes as they are, with the type that the message names."
+
+
 class FileNotFoundError(FileError):  # noqa: A001  # the public name; it lives in this module
     """There is no such file or session, or none that you may see."""
 

@@ -17,8 +17,7 @@ STALL_S = 60
 
 def body_of(request: Request, *, stall_s: float = STALL_S) -> Body:
     """Return the request's body; a client that sends nothing for `stall_s` seconds is cut off."""
-    direct = direct_body(dict(request.scope))
-    return _paced(direct if direct is not None else _stream(request), stall_s)
+    return _paced(request, stall_s)
 
 
 def length_of(request: Request) -> int | None:
@@ -41,7 +40,9 @@ async def _stream(request: Request) -> AsyncGenerator[memoryview, None]:
             yield memoryview(piece)
 
 
-async def _paced(body: AsyncGenerator[memoryview, None], stall_s: float) -> Body:
+async def _paced(request: Request, stall_s: float) -> Body:
+    # Not before the first piece is asked for: a client that waits for 100 Continue sends then.
+    body = direct_body(dict(request.scope)) or _stream(request)
     try:
         while True:
             try:

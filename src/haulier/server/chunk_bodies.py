@@ -91,20 +91,30 @@ def checks_of_headers(request: Request) -> tuple[str, ...]:
     Raises:
         ValidationError: one of them can't be read.
     """
-    checks = []
-    for item in request.headers.get("content-digest", "").split(","):
-        if not item.strip():
-            continue
-        found = _DIGEST.fullmatch(item)
-        if found is None:
-            raise ValidationError("Content-Digest can't be read: `sha-256=:BASE64:`")
-        # Digests by an algorithm that we don't know say nothing to us (RFC 9530).
-        if (algorithm := _DIGEST_NAMES.get(found[1])) is not None:
-            checks.append(_checksum(algorithm, _hex_of(found[2])))
+    checks = digests_in(request, "Content-Digest")
     if (named := request.headers.get("x-chunk-checksum")) is not None:
         algorithm, _, digest = named.partition("=")
         checks.append(_checksum(algorithm.strip(), digest.strip()))
     return tuple(checks)
+
+
+def digests_in(request: Request, header: str) -> list[str]:
+    """Return the digests of `Content-Digest` or `Repr-Digest` as `algorithm:hex`.
+
+    Raises:
+        ValidationError: the header can't be read.
+    """
+    found = []
+    for item in request.headers.get(header, "").split(","):
+        if not item.strip():
+            continue
+        digest = _DIGEST.fullmatch(item)
+        if digest is None:
+            raise ValidationError(f"{header} can't be read: `sha-256=:BASE64:`")
+        # Digests by an algorithm that we don't know say nothing to us (RFC 9530).
+        if (algorithm := _DIGEST_NAMES.get(digest[1])) is not None:
+            found.append(_checksum(algorithm, _hex_of(digest[2])))
+    return found
 
 
 def _hex_of(encoded: str) -> str:

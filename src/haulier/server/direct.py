@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import httptools
@@ -24,6 +24,7 @@ _BUFFERS = 4
 _PIECE_BYTES = 256 << 10
 _MOST_DISCARDED_BYTES = 64 << 20
 _EXTENSION = "haulier.body"
+_INTERIM = "haulier.interim"
 
 
 def direct_body(scope: dict[str, Any]) -> AsyncGenerator[memoryview, None] | None:
@@ -36,6 +37,14 @@ def direct_body(scope: dict[str, Any]) -> AsyncGenerator[memoryview, None] | Non
         _EXTENSION
     )
     return None if begin is None else begin()
+
+
+def send_interim(scope: dict[str, Any], status: int, headers: Mapping[str, str]) -> None:
+    """Send an interim answer (1xx) before the real one, where that can be done."""
+    send: Callable[[bytes], None] | None = scope.get("extensions", {}).get(_INTERIM)
+    if send is not None:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        send(f"HTTP/1.1 {status} \r\n{lines}\r\n".encode("latin-1"))
 
 
 class _Body:
@@ -137,9 +146,19 @@ class _Connection(HttpToolsProtocol):
         super().on_headers_complete()
         # Pipelined requests replace `self.cycle`; this one is bound to its own.
         cycle, length = self.cycle, _content_length(self.headers)
-        if cycle is not None and length:
-            scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]  # its type is closed
-            scope.setdefault("extensions", {})[_EXTENSION] = lambda: self._begin(cycle, length)
+        if cycle is None:
+            return
+        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]  # its type is closed
+        extensions = scope.setdefault("extensions", {})
+        if scope["http_version"] == "1.1":
+            extensions[_INTERIM] = lambda head: self._interrupt(cycle, head)
+        if length:
+            extensions[_EXTENSION] = lambda: self._begin(cycle, length)
+
+    def _interrupt(self, cycle: RequestResponseCycle, head: bytes) -> None:
+        # Not while an earlier answer is under way, nor when this one has begun.
+        if cycle is self.cycle and not cycle.response_started and not cycle.disconnected:
+            self.transport.write(head)
 
     def _begin(self, cycle: RequestResponseCycle, length: int) -> AsyncGenerator[memoryview, None]:
         if cycle.waiting_for_100_continue and not self.transport.is_closing():

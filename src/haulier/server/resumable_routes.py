@@ -1,7 +1,8 @@
 """Resumable uploads for HTTP at `/resumable/`, spoken over the session engine.
 
-ASGI can't send interim answers, so a client learns the upload's URL by "careful creation": an
-empty request with `Upload-Complete: ?0` is answered 201 with `Location`.
+A client learns the upload's URL from a 104 answer while it still sends; under a server that can't
+send these by "careful creation": an empty request with `Upload-Complete: ?0` is answered 201 with
+`Location`.
 """
 
 from __future__ import annotations
@@ -16,20 +17,27 @@ from starlette.requests import ClientDisconnect
 from haulier.core.file_names import clean_name
 from haulier.core.sessions import resumable, tus
 from haulier.core.sessions.session import Order, SessionStatus, UploadSession
-from haulier.errors import InconsistentLength, SessionConflict
+from haulier.errors import (
+    InconsistentLength,
+    SessionConflict,
+    UnsupportedContent,
+    UploadComplete,
+)
 from haulier.files.access import check_upload
 from haulier.server.bodies import body_of, length_of
-from haulier.server.chunk_bodies import checks_of_headers
+from haulier.server.chunk_bodies import checks_of_headers, digests_in
+from haulier.server.direct import send_interim
 from haulier.server.identity import CurrentUser, TheServices
 from haulier.server.problems import error_answer
 from haulier.server.services import Services
-from haulier.server.tus_routes import OwnSession, refuse_ended
+from haulier.server.tus_routes import OwnSession, location_of, media_type_of, refuse_ended
 from haulier.server.upload_routes import file_of
 from haulier.transfer.sessions.engine import NewUpload
 
 router = APIRouter(prefix="/resumable", tags=["resumable uploads"])
 
 
+@router.options("", include_in_schema=False)
 @router.options("/")
 @router.options("/{session_id}")
 async def offer(services: TheServices) -> Response:
@@ -38,10 +46,13 @@ async def offer(services: TheServices) -> Response:
     return Response(status_code=204, headers={**limits, "Accept-Patch": resumable.PARTIAL_UPLOAD})
 
 
+@router.post("", include_in_schema=False)
 @router.post("/", status_code=201)
 async def create(request: Request, user: CurrentUser, services: TheServices) -> Response:
     """Begin an upload; with `Upload-Complete: ?1` the body is all of it."""
     check_upload(user)
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedContent("files are kept as they are; send this one without an encoding")
     length = length_of(request)
     try:
         piece = resumable.read_creation(request.headers, length)
@@ -54,17 +65,25 @@ async def create(request: Request, user: CurrentUser, services: TheServices) -> 
             size_bytes=piece.size_bytes,
             order=Order.SEQUENTIAL,
             mime_type=request.headers.get("content-type"),
+            wanted_checksum=next(iter(digests_in(request, "Repr-Digest")), None),
         )
     )
+    location = location_of(request, session)
+    interim = resumable.interim_headers(piece, location, services.settings.server.max_file_size)
+    if interim is not None:
+        send_interim(dict(request.scope), 104, interim)
     answer = await _take(request, services, session, piece, length)
-    answer.headers["Location"] = session.session_id
+    answer.headers.update(location)
     return answer
 
 
+@router.get("/{session_id}", status_code=204, include_in_schema=False)
 @router.head("/{session_id}", status_code=204)
 async def state(session: OwnSession, services: TheServices) -> Response:
-    """Say how far the upload came."""
+    """Say how far the upload came; a request that still sends bytes for it is ended."""
     refuse_ended(session)
+    if session.status is SessionStatus.RECEIVING:
+        session = await services.engine.settled(session.session_id)
     return Response(status_code=204, headers=_state(services, session))
 
 
@@ -75,11 +94,17 @@ async def append(request: Request, session: OwnSession, services: TheServices) -
     length = length_of(request)
     try:
         piece = resumable.read_append(request.headers, length)
+        resumable.check_length(piece, session)
     except InconsistentLength as exc:
         return _typed(error_answer(request, exc), resumable.INCONSISTENT_LENGTH)
-    media_type = request.headers.get("content-type")
-    if resumable.wants_media_type(piece) and media_type != resumable.PARTIAL_UPLOAD:
-        return Response(status_code=415, headers={"Accept-Patch": resumable.PARTIAL_UPLOAD})
+    if resumable.wants_media_type(piece) and media_type_of(request) != resumable.PARTIAL_UPLOAD:
+        error = UnsupportedContent(f"the body's type is {resumable.PARTIAL_UPLOAD}")
+        answer = error_answer(request, error)
+        answer.headers["Accept-Patch"] = resumable.PARTIAL_UPLOAD
+        return answer
+    if resumable.is_complete(session) and (length or piece.offset != session.offset):
+        done = UploadComplete(f"the upload of {session.name} is complete")
+        return _typed(error_answer(request, done), resumable.COMPLETED_UPLOAD)
     return await _take(request, services, session, piece, length)
 
 

@@ -20,9 +20,10 @@ from haulier.files.tokens import SHORTEST_SECRET, Tokens
 from haulier.settings import Settings
 from haulier.transfer.sessions.engine import SessionEngine
 from haulier.transfer.sessions.finishing import Finisher
+from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.stage import Durability, LocalStage
-from haulier.transfer.sessions.staging import Stage
+from haulier.transfer.sessions.staging import JoiningStage, Stage
 from haulier.transfer.sessions.sweeping import Sweeper
 
 _SWEEP_EVERY_S = 60
@@ -40,6 +41,7 @@ class Services:
     stage: Stage
     engine: SessionEngine
     finisher: Finisher
+    joiner: Joiner | None
     sweeper: Sweeper
     sign_in_limit: RateLimiter
 
@@ -90,7 +92,19 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             lifetime=timedelta(hours=settings.server.upload_session_ttl_hours),
             most_bytes=settings.server.max_file_size,
         )
-        sweeper = Sweeper(catalog=catalog, stage=stage, finisher=finisher, locks=locks)
+        joiner = None
+        if isinstance(stage, JoiningStage):
+            joiner = Joiner(
+                catalog=catalog,
+                stage=stage,
+                finisher=finisher,
+                locks=locks,
+                hooks=hooks,
+                most_bytes=settings.server.max_file_size,
+            )
+        sweeper = Sweeper(
+            catalog=catalog, stage=stage, finisher=finisher, joiner=joiner, locks=locks
+        )
         services = Services(
             settings=settings,
             catalog=catalog,
@@ -99,6 +113,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             stage=stage,
             engine=engine,
             finisher=finisher,
+            joiner=joiner,
             sweeper=sweeper,
             sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
         )

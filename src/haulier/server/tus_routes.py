@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haulier.core.file_names import clean_name
 from haulier.core.sessions import tus
 from haulier.core.sessions.session import Order, SessionStatus, UploadSession
-from haulier.errors import ChecksumMismatch, HaulierError, SessionGone
+from haulier.errors import (
+    ChecksumMismatch,
+    FilePermissionError,
+    HaulierError,
+    SessionGone,
+    UnsupportedContent,
+    UnsupportedVersion,
+    ValidationError,
+)
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.files.access import check_upload
 from haulier.server.bodies import body_of, length_of
 from haulier.server.downloads import RangeFile
 from haulier.server.identity import CurrentUser, TheServices
-from haulier.server.problems import error_answer, problem
+from haulier.server.problems import error_answer
 from haulier.transfer.sessions.engine import NewUpload
+from haulier.transfer.sessions.joining import Joiner
 
 PREFIX = "/tus"
 
 _CHECKSUM_MISMATCH = 460
-_METHODS = ("GET", "HEAD", "PATCH", "POST", "DELETE", "OPTIONS")
+_log = logging.getLogger("haulier.server")
 _ENDED = {SessionStatus.CANCELLED, SessionStatus.EXPIRED, SessionStatus.FAILED}
 
 router = APIRouter(prefix=PREFIX, tags=["tus"])
@@ -37,30 +47,38 @@ class TusVersions:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(f"{PREFIX}/"):
+        if scope["type"] != "http" or not is_below(scope, PREFIX):
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        override = headers.get(b"x-http-method-override", b"").decode("latin-1").upper()
-        if override in _METHODS:
-            scope["method"] = override
-        version = headers.get(b"tus-resumable", b"").decode("latin-1")
-        if scope["method"] not in {"OPTIONS", "GET"} and version != tus.VERSION:
-            refusal = problem(
-                Request(scope), 412, "tus-version", f"This server speaks tus {tus.VERSION}."
-            )
-            refusal.headers["Tus-Version"] = tus.VERSION
-            refusal.headers["Tus-Resumable"] = tus.VERSION
-            await refusal(scope, receive, send)
-            return
+        override = dict(scope["headers"]).get(b"x-http-method-override", b"")
+        if override:
+            scope["method"] = override.decode("latin-1").upper()
 
-        async def send_with_version(message: dict[str, object]) -> None:
+        async def send_with_version(message: Message) -> None:
             if message["type"] == "http.response.start":
-                named = list(message.get("headers", []))  # type: ignore[call-overload]  # ASGI's dicts are loose
-                message["headers"] = [*named, (b"tus-resumable", tus.VERSION.encode())]
+                named = [*message.get("headers", []), (b"tus-resumable", tus.VERSION.encode())]
+                if message["status"] == 412:
+                    named.append((b"tus-version", tus.VERSION.encode()))
+                message["headers"] = named
             await send(message)
 
-        await self._app(scope, receive, send_with_version)  # type: ignore[arg-type]  # as above
+        await self._app(scope, receive, send_with_version)
+
+
+def is_below(scope: Scope, prefix: str) -> bool:
+    """Tell whether the request's path is `prefix` or lies below it, wherever we are mounted."""
+    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    return path == prefix or path.startswith(f"{prefix}/")
+
+
+def check_version(request: Request) -> None:
+    """Make sure that the client speaks our version.
+
+    Raises:
+        UnsupportedVersion: it speaks another one, or does not say.
+    """
+    if request.headers.get("tus-resumable") != tus.VERSION:
+        raise UnsupportedVersion(f"this server speaks tus {tus.VERSION}")
 
 
 async def own_session(session_id: str, user: CurrentUser, services: TheServices) -> UploadSession:
@@ -74,34 +92,62 @@ async def own_session(session_id: str, user: CurrentUser, services: TheServices)
 OwnSession = Annotated[UploadSession, Depends(own_session)]
 
 
+async def spoken_session(session: OwnSession, request: Request) -> UploadSession:
+    """Return the user's session to a client that speaks our version."""
+    check_version(request)
+    return session
+
+
+TusSession = Annotated[UploadSession, Depends(spoken_session)]
+
+
+@router.options("", include_in_schema=False)
 @router.options("/")
 @router.options("/{session_id}")
 async def offer(services: TheServices) -> Response:
     """Say what this server can do."""
     return Response(
-        status_code=204, headers=tus.offer_headers(services.settings.server.max_file_size)
+        status_code=204,
+        headers=tus.offer_headers(
+            services.settings.server.max_file_size, joins=services.joiner is not None
+        ),
     )
 
 
+@router.post("", include_in_schema=False)
 @router.post("/", status_code=201)
 async def create(request: Request, user: CurrentUser, services: TheServices) -> Response:
     """Begin an upload, with its first bytes where the client sends them along."""
     check_upload(user)
+    check_version(request)
     creation = tus.read_creation(request.headers)
     named = tus.parse_metadata(creation.metadata)
+    if creation.concat is not None and services.joiner is None:
+        raise ValidationError("concatenation is not offered", hint="Send the file in one upload.")
+    name = clean_name(named.get("filename") or named.get("name") or "upload")
+    mime_type = named.get("filetype") or named.get("type")
+    if creation.parts and services.joiner is not None:
+        final = await services.joiner.begin(
+            creation.parts,
+            owner_id=user.user_id,
+            name=name,
+            mime_type=mime_type,
+            details=creation.details,
+        )
+        joining = BackgroundTask(_join, services.joiner, final.session_id)
+        return Response(status_code=201, headers=location_of(request, final), background=joining)
     session = await services.engine.start(
         NewUpload(
             owner_id=user.user_id,
-            name=clean_name(named.get("filename") or named.get("name") or "upload"),
+            name=name,
             size_bytes=creation.size_bytes,
             order=Order.SEQUENTIAL,
-            mime_type=named.get("filetype") or named.get("type"),
-            details={"metadata": creation.metadata},
+            mime_type=mime_type,
+            details=creation.details,
         )
     )
-    # Relative to the request: right behind any proxy, whatever it calls this place.
-    location = {"Location": session.session_id}
-    if request.headers.get("content-type") != tus.OFFSET_OCTETS:
+    location = location_of(request, session)
+    if media_type_of(request) != tus.OFFSET_OCTETS:
         expires = tus.expires_header(session.expires_at)
         return Response(status_code=201, headers={**location, **expires})
     answer = await _append(request, services, session, 0, None)
@@ -112,9 +158,11 @@ async def create(request: Request, user: CurrentUser, services: TheServices) -> 
 
 
 @router.head("/{session_id}")
-async def state(session: OwnSession) -> Response:
-    """Say how far the upload came."""
+async def state(session: TusSession, services: TheServices) -> Response:
+    """Say how far the upload came; a request that still sends bytes for it is ended."""
     refuse_ended(session)
+    if session.status is SessionStatus.RECEIVING:
+        session = await services.engine.settled(session.session_id)
     headers = tus.state_headers(session)
     if session.status is SessionStatus.RECEIVING:
         headers |= tus.expires_header(session.expires_at)
@@ -122,22 +170,26 @@ async def state(session: OwnSession) -> Response:
 
 
 @router.patch("/{session_id}", status_code=204)
-async def append(request: Request, session: OwnSession, services: TheServices) -> Response:
+async def append(request: Request, session: TusSession, services: TheServices) -> Response:
     """Take more bytes."""
-    if request.headers.get("content-type") != tus.OFFSET_OCTETS:
-        return problem(request, 415, "tus-type", f"The body's type is {tus.OFFSET_OCTETS}.")
+    if session.parts:
+        raise FilePermissionError("a final upload takes no bytes", hint="Send them to its parts.")
+    if media_type_of(request) != tus.OFFSET_OCTETS:
+        raise UnsupportedContent(f"the body's type is {tus.OFFSET_OCTETS}")
     offset = tus.read_number(request.headers, "upload-offset")
     if offset is None:
-        return problem(request, 400, "validation", "Upload-Offset is missing.")
+        raise ValidationError("Upload-Offset is missing")
     size_bytes = tus.read_number(request.headers, "upload-length")
     return await _append(request, services, session, offset, size_bytes)
 
 
 @router.delete("/{session_id}", status_code=204)
-async def terminate(session: OwnSession, services: TheServices) -> Response:
-    """End the upload and forget its bytes; a completed file stays."""
+async def terminate(session: TusSession, services: TheServices) -> Response:
+    """End the upload and forget its bytes; of a completed one the file stays."""
     refuse_ended(session)
     await services.engine.cancel(session.session_id)
+    if session.status is SessionStatus.COMPLETED:
+        await services.engine.forget(session.session_id)
     return Response(status_code=204)
 
 
@@ -190,6 +242,25 @@ async def _append(
     if current.status is SessionStatus.VERIFYING:
         waiting = BackgroundTask(services.finisher.verify, current.session_id)
     return Response(status_code=204, headers=headers, background=waiting)
+
+
+async def _join(joiner: Joiner, session_id: str) -> None:
+    try:
+        await joiner.join(session_id)
+    except HaulierError as exc:
+        _log.error("joining %s has to wait for the sweeper: %s", session_id, exc.message)
+
+
+def location_of(request: Request, session: UploadSession) -> dict[str, str]:
+    """Return `Location`, relative: right behind any proxy, whatever it calls this place."""
+    path = request.url.path
+    lead = "" if path.endswith("/") else path.rsplit("/", 1)[-1] + "/"
+    return {"Location": f"{lead}{session.session_id}"}
+
+
+def media_type_of(request: Request) -> str:
+    """Return the type of the body, without parameters."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def refuse_ended(session: UploadSession) -> None:

@@ -14,9 +14,11 @@ from haulier.errors import InconsistentLength, ValidationError
 
 PARTIAL_UPLOAD = "application/partial-upload"
 MISMATCHING_OFFSET = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset"
+COMPLETED_UPLOAD = "https://iana.org/assignments/http-problem-types#completed-upload"
 INCONSISTENT_LENGTH = "https://iana.org/assignments/http-problem-types#inconsistent-upload-length"
 
 _FIRST_WITH_MEDIA_TYPE = 6
+_SPOKEN = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +87,31 @@ def wants_media_type(piece: Piece) -> bool:
     return piece.version is None or piece.version >= _FIRST_WITH_MEDIA_TYPE
 
 
+def check_length(piece: Piece, session: UploadSession) -> None:
+    """Make sure that the request tells the length that was told before.
+
+    Raises:
+        InconsistentLength: it tells another one.
+    """
+    if session.size_bytes is not None and piece.size_bytes not in {None, session.size_bytes}:
+        raise InconsistentLength(
+            f"the upload has {session.size_bytes} bytes, not {piece.size_bytes}"
+        )
+
+
+def interim_headers(
+    piece: Piece, location: Mapping[str, str], most_bytes: int | None
+) -> dict[str, str] | None:
+    """Return the headers of a 104 answer; None to a client of which no draft is known."""
+    if piece.version not in _SPOKEN:
+        return None
+    told = {"Upload-Draft-Interop-Version": str(piece.version)}
+    return {**told, **location, **limit_headers(most_bytes)}
+
+
 def state_headers(session: UploadSession, most_bytes: int | None) -> dict[str, str]:
     """Return the headers that say how far an upload came."""
-    complete = session.status in {SessionStatus.COMPLETED, SessionStatus.VERIFYING}
+    complete = is_complete(session)
     headers = {
         "Upload-Offset": str(session.offset),
         "Upload-Complete": "?1" if complete else "?0",
@@ -97,6 +121,11 @@ def state_headers(session: UploadSession, most_bytes: int | None) -> dict[str, s
     if session.size_bytes is not None:
         headers["Upload-Length"] = str(session.size_bytes)
     return headers
+
+
+def is_complete(session: UploadSession) -> bool:
+    """Tell whether all bytes came."""
+    return session.status in {SessionStatus.COMPLETED, SessionStatus.VERIFYING}
 
 
 def limit_headers(most_bytes: int | None) -> dict[str, str]:

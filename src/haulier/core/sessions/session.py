@@ -1,17 +1,20 @@
 """An upload session: what is known of a file on its way in, and the states it goes through.
 
     receiving ──► finishing ──► verifying ──► completed
-        │             │             │
-        └──────► failed, cancelled, expired ◄──┘
+        │          ▲  │             │
+        │  joining ┘  │             │
+        │     │       │             │
+        └─────┴► failed, cancelled, expired ◄──┘
 
 `finishing` lies between the decision that everything is there and the file at its place: a
 session found in it after a crash is finished again, which may be done twice. `verifying` waits
-for a job that hashes the file; it is not visible before.
+for a job that hashes the file; it is not visible before. `joining` waits for a job that puts the
+bytes of other sessions, its parts, one behind the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,6 +28,7 @@ class SessionStatus(StrEnum):
     """Where a session stands."""
 
     RECEIVING = "receiving"
+    JOINING = "joining"
     FINISHING = "finishing"
     VERIFYING = "verifying"
     COMPLETED = "completed"
@@ -86,6 +90,21 @@ class UploadSession:
     def grid(self) -> ChunkGrid:
         """How the file lies in chunks."""
         return ChunkGrid(self.size_bytes, self.chunk_size)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it is to be joined with others, and becomes no file by itself."""
+        return "partial" in self.details
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Of a session that joins others: their ids, in the order of their bytes."""
+        return tuple(self.details.get("parts", "").split())
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Of a part: whether what was set aside for it was passed on to what it is joined to."""
+        return "passed_on" in self.details
 
     def check_open(self) -> None:
         """Make sure that bytes may still come.
@@ -205,6 +224,16 @@ class WholeFile:
     size_bytes: int
     crc64nvme: int
     crc32: int
+
+
+def join_sums(parts: Sequence[UploadSession]) -> WholeFile:
+    """Return the sums of the file that sequential sessions make, one behind the other."""
+    size_bytes = crc64nvme = crc32 = 0
+    for part in parts:
+        crc64nvme = combine_crc64nvme(crc64nvme, part.crc64nvme, part.offset)
+        crc32 = combine_crc32(crc32, part.crc32, part.offset)
+        size_bytes += part.offset
+    return WholeFile(size_bytes=size_bytes, crc64nvme=crc64nvme, crc32=crc32)
 
 
 class ReceivedChunks:

@@ -1,7 +1,7 @@
 """The tus 1.0.0 protocol as pure thought: headers read and written, requests judged.
 
 Source: https://tus.io/protocols/resumable-upload (core and the extensions creation,
-creation-with-upload, creation-defer-length, expiration, checksum, termination).
+creation-with-upload, creation-defer-length, expiration, checksum, termination, concatenation).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
-from haulier.core.sessions.session import UploadSession
+from haulier.core.sessions.session import SessionStatus, UploadSession
 from haulier.errors import ValidationError
 
 VERSION = "1.0.0"
@@ -31,6 +31,8 @@ OFFSET_OCTETS = "application/offset+octet-stream"
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MOST_METADATA_CHARACTERS = 8192
+_MOST_PARTS = 1000
+_SESSION_ID = re.compile(r"[0-9a-z]{20,32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +40,26 @@ class Creation:
     """What a POST asks for.
 
     Args:
-        size_bytes: None when the length is deferred.
+        size_bytes: None when the length is deferred, or that of `parts` together.
         metadata: as the client wrote it, to be given back so.
+        concat: `Upload-Concat` as the client wrote it.
+        parts: the uploads that are to be joined, by id.
     """
 
     size_bytes: int | None
     metadata: str
+    concat: str | None = None
+    parts: tuple[str, ...] = ()
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What has to be known of it later, for `UploadSession.details`."""
+        found = {"metadata": self.metadata}
+        if self.concat is not None:
+            found["concat"] = self.concat
+            if not self.parts:
+                found["partial"] = ""
+        return found
 
 
 def read_number(headers: Mapping[str, str], name: str) -> int | None:
@@ -70,13 +86,35 @@ def read_creation(headers: Mapping[str, str]) -> Creation:
     parse_metadata(metadata)
     size_bytes = read_number(headers, "upload-length")
     deferred = headers.get("upload-defer-length")
-    if "upload-concat" in headers:
-        raise ValidationError("concatenation is not offered", hint="Send the file in one upload.")
+    concat = headers.get("upload-concat")
+    parts = () if concat is None else _read_concat(concat)
+    if parts:
+        if size_bytes is not None or deferred is not None:
+            raise ValidationError("the length of a final upload is that of its parts; send none")
+        return Creation(size_bytes=None, metadata=metadata, concat=concat, parts=parts)
     if deferred is not None and deferred != "1":
         raise ValidationError("Upload-Defer-Length can only be 1")
     if (size_bytes is None) == (deferred is None):
         raise ValidationError("a POST carries either Upload-Length or Upload-Defer-Length: 1")
-    return Creation(size_bytes=size_bytes, metadata=metadata)
+    return Creation(size_bytes=size_bytes, metadata=metadata, concat=concat)
+
+
+def _read_concat(value: str) -> tuple[str, ...]:
+    """Return the ids that `final;URL URL …` names; none for `partial`."""
+    if value == "partial":
+        return ()
+    kind, _, listed = value.partition(";")
+    urls = listed.split()
+    if kind != "final" or not urls:
+        raise ValidationError("Upload-Concat is `partial` or `final;URL URL …`")
+    if len(urls) > _MOST_PARTS:
+        raise ValidationError(f"at most {_MOST_PARTS} uploads can be joined")
+    # Absolute or relative, and behind any proxy: the id is what comes last.
+    ids = tuple(url.split("?", 1)[0].rsplit("/", 1)[-1] for url in urls)
+    for one in ids:
+        if not _SESSION_ID.fullmatch(one):
+            raise ValidationError(f"{one[:60]!r} in Upload-Concat is no upload")
+    return ids
 
 
 def parse_metadata(text: str) -> dict[str, str]:
@@ -121,13 +159,17 @@ def read_checksum(value: str) -> str:
 
 def state_headers(session: UploadSession) -> dict[str, str]:
     """Return the headers of a HEAD answer."""
-    headers = {"Cache-Control": "no-store", "Upload-Offset": str(session.offset)}
+    headers = {"Cache-Control": "no-store"}
+    if not session.parts or session.status is SessionStatus.COMPLETED:
+        headers["Upload-Offset"] = str(session.offset)
     if session.size_bytes is None:
         headers["Upload-Defer-Length"] = "1"
     else:
         headers["Upload-Length"] = str(session.size_bytes)
     if metadata := session.details.get("metadata"):
         headers["Upload-Metadata"] = metadata
+    if concat := session.details.get("concat"):
+        headers["Upload-Concat"] = concat
     return headers
 
 
@@ -136,12 +178,12 @@ def expires_header(moment: datetime) -> dict[str, str]:
     return {"Upload-Expires": format_datetime(moment, usegmt=True)}
 
 
-def offer_headers(most_bytes: int | None) -> dict[str, str]:
+def offer_headers(most_bytes: int | None, *, joins: bool) -> dict[str, str]:
     """Return the headers of an OPTIONS answer: what this server can do."""
+    extensions = (*EXTENSIONS, "concatenation") if joins else EXTENSIONS
     headers = {
-        "Tus-Resumable": VERSION,
         "Tus-Version": VERSION,
-        "Tus-Extension": ",".join(EXTENSIONS),
+        "Tus-Extension": ",".join(extensions),
         "Tus-Checksum-Algorithm": ",".join(CHECKSUM_ALGORITHMS),
     }
     if most_bytes is not None:

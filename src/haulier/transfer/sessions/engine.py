@@ -155,7 +155,7 @@ class SessionEngine:
             await uninterrupted(self._finisher.fail(session, str(exc)))
             raise
         self._hashes.begin(session)
-        if new.size_bytes == 0:
+        if new.size_bytes == 0 and not session.is_partial:
             return await self.complete(session.session_id)
         return session
 
@@ -169,6 +169,18 @@ class SessionEngine:
         if session is None:
             raise NoSuchSession("there is no such upload")
         return session
+
+    async def settled(self, session_id: str) -> UploadSession:
+        """Return the session once nobody else appends to it: its offset is good for the next bytes.
+
+        Whoever appends gives up; what arrived of it is kept.
+
+        Raises:
+            FileNotFoundError: there is none with that id.
+            LockBusy: whoever appends could not give up in time.
+        """
+        async with self._locks.hold(f"upload:{session_id}"):
+            return await self.get(session_id)
 
     async def received(self, session: UploadSession) -> ReceivedChunks:
         """Return the chunks of `session` that are safe."""
@@ -266,7 +278,7 @@ class SessionEngine:
                 session = await self._receiver.receive_run(
                     session, body, checks, hold, self._most_bytes
                 )
-        if session.is_whole:
+        if session.is_whole and not session.is_partial:
             return await self._finisher.finish(session_id)
         return session
 
@@ -284,6 +296,10 @@ class SessionEngine:
         async with self._locks.hold(f"upload:{session_id}"):
             session = await self.get(session_id)
             return await self._finisher.end(session, SessionStatus.CANCELLED)
+
+    async def forget(self, session_id: str) -> None:
+        """Forget a session that has ended; one that has not stays, and a file as well."""
+        await self._catalog.transaction(lambda tx: tx.sessions.delete(session_id))
 
     async def set_size(self, session_id: str, size_bytes: int) -> UploadSession:
         """Take a size that the client tells later; see `UploadSession.with_size`."""

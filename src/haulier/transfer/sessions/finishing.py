@@ -26,12 +26,19 @@ from haulier.core.sessions.session import (
     UploadSession,
     WholeFile,
 )
-from haulier.errors import ChecksumMismatch, ChunksMissing, ExternalServiceError
+from haulier.errors import ChecksumMismatch, ChunksMissing, ExternalServiceError, SessionConflict
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.transfer.sessions.order import JOINABLE, HashesInOrder
 from haulier.transfer.sessions.staging import Stage
 
-_LIVE = frozenset({SessionStatus.RECEIVING, SessionStatus.FINISHING, SessionStatus.VERIFYING})
+_LIVE = frozenset(
+    {
+        SessionStatus.RECEIVING,
+        SessionStatus.JOINING,
+        SessionStatus.FINISHING,
+        SessionStatus.VERIFYING,
+    }
+)
 _BEFORE_FINISH = frozenset({SessionStatus.RECEIVING, SessionStatus.FINISHING})
 
 
@@ -89,14 +96,23 @@ class Finisher:
             session, received = await self._load(session_id)
             if session.status not in _BEFORE_FINISH:
                 return session
-            whole = _join(session, received)
-            session = replace(session, size_bytes=whole.size_bytes)
-            verified = await self._check(session, whole)
-            session = await self._claim_file_id(session)
-            await self._stage.finish(session, whole)
-            if not verified:
-                return await self._move(session, SessionStatus.VERIFYING, _BEFORE_FINISH)
-            return await self._complete(session, whole)
+            if session.is_partial:
+                raise SessionConflict(f"{session.name} is a part, to be joined with others")
+            return await self.place(session, _join(session, received))
+
+    async def place(self, session: UploadSession, whole: WholeFile) -> UploadSession:
+        """Put the file of a session that is locked, and whose bytes all lie there, at its place.
+
+        Raises:
+            ChecksumMismatch: the file is not the one whose checksum was named.
+        """
+        session = replace(session, size_bytes=whole.size_bytes)
+        verified = await self._check(session, whole)
+        session = await self._claim_file_id(session)
+        await self._stage.finish(session, whole)
+        if not verified:
+            return await self._move(session, SessionStatus.VERIFYING, _BEFORE_FINISH)
+        return await self._complete(session, whole)
 
     async def verify(self, session_id: str) -> UploadSession:
         """Hash the file of a session in `verifying`, and complete it if it is the right one.
@@ -124,7 +140,8 @@ class Finisher:
             ended = replace(session, status=status, expires_at=self._now() + self._kept_for)
             if not tx.sessions.move(ended, _LIVE):
                 return tx.sessions.get(session.session_id) or ended
-            self._hooks.ended(tx, ended)
+            if not session.is_passed_on:
+                self._hooks.ended(tx, ended)
             return ended
 
         ended = await self._catalog.transaction(record)
@@ -177,7 +194,9 @@ class Finisher:
         if session.status is SessionStatus.FINISHING:
             return session
         named = replace(session, file_id=session.file_id or new_file_id())
-        return await self._move(named, SessionStatus.FINISHING, {SessionStatus.RECEIVING})
+        return await self._move(
+            named, SessionStatus.FINISHING, {SessionStatus.RECEIVING, SessionStatus.JOINING}
+        )
 
     async def _move(
         self,

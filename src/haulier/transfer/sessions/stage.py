@@ -21,6 +21,7 @@ from haulier.core.checksums import RunningChecksum, crc32, crc64nvme
 from haulier.core.sessions.chunks import Span, chunk_size_for
 from haulier.core.sessions.session import Extent, Order, Settled, UploadSession, WholeFile
 from haulier.errors import ExternalServiceError, StorageFull
+from haulier.transfer.sessions.local_join import PINNED, join, pin, unpin
 from haulier.transfer.sessions.staging import Piece
 
 T = TypeVar("T")
@@ -94,12 +95,32 @@ class LocalStage:
         target = self.path_of(session.file_id)
         await self._in_thread(lambda: self._finish(session.session_id, whole.size_bytes, target))
 
+    async def pin(self, session_id: str, part_ids: tuple[str, ...]) -> None:
+        """Keep the bytes of other sessions for this one, whatever becomes of those.
+
+        Raises:
+            SessionGone: one of them has no bytes.
+        """
+        await self._in_thread(lambda: pin(self._path(session_id), part_ids))
+
+    async def join(self, session_id: str, part_ids: tuple[str, ...]) -> None:
+        """Write what was pinned, one behind the other, into the session's file.
+
+        May be done twice.
+
+        Raises:
+            SessionGone: what was pinned is not there.
+            StorageFull: the disk has not as much room.
+        """
+        await self._in_thread(lambda: join(self._path(session_id), part_ids))
+
     async def discard(self, session_id: str) -> None:
-        """Remove the session's file; nothing happens when there is none."""
+        """Remove the session's file and what it pinned; nothing happens when there is none."""
 
         def remove() -> None:
             with suppress(FileNotFoundError):
                 self._path(session_id).unlink()
+            unpin(self._path(session_id))
 
         await self._in_thread(remove)
 
@@ -107,7 +128,9 @@ class LocalStage:
         """Return the sessions that have a file."""
 
         def names() -> list[str]:
-            return sorted(os.listdir(self._root)) if self._root.exists() else []
+            if not self._root.exists():
+                return []
+            return sorted({name.removesuffix(PINNED) for name in os.listdir(self._root)})
 
         return await self._in_thread(names)
 
@@ -165,6 +188,7 @@ class LocalStage:
     def _finish(self, session_id: str, size_bytes: int, target: Path) -> None:
         path = self._path(session_id)
         if not path.exists() and target.exists():
+            unpin(path)
             return
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR)
@@ -182,6 +206,7 @@ class LocalStage:
         finally:
             os.close(descriptor)
         path.rename(target)
+        unpin(path)
         if self._durability is not Durability.NONE:
             _sync_directory(target.parent)
             _sync_directory(self._root)

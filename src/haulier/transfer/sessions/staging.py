@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from haulier.core.checksums import RunningChecksum
 from haulier.core.sessions.chunks import Span
@@ -120,4 +120,26 @@ class Stage(Protocol):
 
     async def aclose(self) -> None:
         """Wait for writes that run, and give back connections."""
+        ...
+
+
+@runtime_checkable
+class JoiningStage(Stage, Protocol):
+    """A stage that can make one file of several sessions' bytes."""
+
+    async def pin(self, session_id: str, part_ids: tuple[str, ...]) -> None:
+        """Keep the bytes of other sessions for this one, whatever becomes of those.
+
+        Raises:
+            SessionGone: one of them has no bytes.
+        """
+        ...
+
+    async def join(self, session_id: str, part_ids: tuple[str, ...]) -> None:
+        """Make what was pinned the session's bytes, in this order; may be done twice.
+
+        Raises:
+            SessionGone: what was pinned is not there.
+            StorageFull: there is no room for it.
+        """
         ...

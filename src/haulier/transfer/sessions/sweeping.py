@@ -10,8 +10,9 @@ from haulier.catalog.catalog import Catalog
 from haulier.coordination.locks import Locks
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import SessionStatus, UploadSession
-from haulier.errors import ChecksumMismatch, ExternalServiceError, LockBusy
+from haulier.errors import ChecksumMismatch, ExternalServiceError, LockBusy, StorageFull
 from haulier.transfer.sessions.finishing import Finisher
+from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.staging import Stage
 
 _BATCH = 100
@@ -29,6 +30,7 @@ _ENDED = frozenset(
 class Swept:
     """What a sweep did, as counts of sessions, and of files that belonged to none."""
 
+    joined: int = 0
     finished: int = 0
     verified: int = 0
     expired: int = 0
@@ -43,6 +45,7 @@ class Sweeper:
         catalog: where sessions are recorded.
         stage: where their bytes lie.
         finisher: ends and finishes them.
+        joiner: puts parts together, where that can be done.
         locks: the engine's.
         now: the clock.
     """
@@ -53,24 +56,39 @@ class Sweeper:
         catalog: Catalog,
         stage: Stage,
         finisher: Finisher,
+        joiner: Joiner | None = None,
         locks: Locks,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._catalog = catalog
         self._stage = stage
         self._finisher = finisher
+        self._joiner = joiner
         self._locks = locks
         self._now = now
 
     async def sweep(self) -> Swept:
         """Do what is due; harmless at any moment and as often as one likes."""
         return Swept(
+            joined=await self._join_waiting(),
             finished=await self._finish_interrupted(),
             verified=await self._verify_waiting(),
             expired=await self._expire(),
             forgotten=await self._forget(),
             orphans=await self._discard_orphans(),
         )
+
+    async def _join_waiting(self) -> int:
+        joined = 0
+        if self._joiner is None:
+            return joined
+        for session_id in await self._list({SessionStatus.JOINING}, before=None):
+            try:
+                await self._joiner.join(session_id)
+            except (ExternalServiceError, StorageFull, LockBusy):
+                continue
+            joined += 1
+        return joined
 
     async def _finish_interrupted(self) -> int:
         finished = 0

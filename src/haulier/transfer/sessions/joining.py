@@ -1,0 +1,184 @@
+"""Sessions whose bytes are those of other sessions, one behind the other.
+
+`begin` records the session and pins its parts' bytes; `join` puts them together and finishes the
+file. A crash between any two steps is mended by joining once more. What was set aside for a part
+passes on to the first session that it is joined to: a file sent in parts needs its size of the
+quota once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
+from haulier.coordination.locks import Locks
+from haulier.core.records import utc_now
+from haulier.core.sessions.chunks import chunk_size_for
+from haulier.core.sessions.session import (
+    Order,
+    SessionStatus,
+    UploadSession,
+    WholeFile,
+    join_sums,
+)
+from haulier.errors import FileNotFoundError as NoSuchSession
+from haulier.errors import FileSizeError, SessionConflict, SessionGone
+from haulier.transfer.sessions.finishing import Finisher, SessionHooks
+from haulier.transfer.sessions.receiving import uninterrupted
+from haulier.transfer.sessions.staging import JoiningStage
+
+_JOINED_KEPT_FOR = timedelta(hours=1)
+
+
+class Joiner:
+    """Joins sessions.
+
+    Args:
+        catalog: where sessions are recorded.
+        stage: where their bytes lie.
+        finisher: puts whole files at their place.
+        locks: the engine's.
+        hooks: what is done in the same transactions.
+        most_bytes: the largest file; None for whatever the disk holds.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        stage: JoiningStage,
+        finisher: Finisher,
+        locks: Locks,
+        hooks: SessionHooks,
+        most_bytes: int | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._catalog = catalog
+        self._stage = stage
+        self._finisher = finisher
+        self._locks = locks
+        self._hooks = hooks
+        self._most_bytes = most_bytes
+        self._now = now
+
+    async def begin(
+        self,
+        part_ids: tuple[str, ...],
+        *,
+        owner_id: str,
+        name: str,
+        mime_type: str | None,
+        details: dict[str, str],
+    ) -> UploadSession:
+        """Begin a session made of others; `join` has to follow.
+
+        Args:
+            part_ids: of the sessions, in the order of their bytes; one may come twice.
+            owner_id: whose sessions these are, and whose file it will be.
+            name: the file's name, made safe.
+            mime_type: as the client tells it.
+            details: see `UploadSession`.
+
+        Raises:
+            FileNotFoundError: there is no such session of that owner.
+            SessionConflict: one is not a part, or not all of it has arrived.
+            SessionGone: one has ended.
+            FileSizeError: they are more than allowed together.
+            QuotaExceeded: they don't fit into what is left.
+            StorageFull: the disk has no room for them.
+        """
+        now = self._now()
+
+        def record(tx: Tx) -> UploadSession:
+            parts = {one: _part(tx, one, owner_id) for one in part_ids}
+            whole = join_sums([parts[one] for one in part_ids])
+            self._check_size(name, whole.size_bytes)
+            session = UploadSession(
+                session_id=secrets.token_hex(16),
+                owner_id=owner_id,
+                name=name,
+                size_bytes=whole.size_bytes,
+                chunk_size=chunk_size_for(whole.size_bytes),
+                order=Order.SEQUENTIAL,
+                created_at=now,
+                expires_at=now,
+                status=SessionStatus.JOINING,
+                mime_type=mime_type,
+                details={**details, "parts": " ".join(part_ids)},
+                offset=whole.size_bytes,
+                crc64nvme=whole.crc64nvme,
+                crc32=whole.crc32,
+            )
+            for part in parts.values():
+                self._pass_on(tx, part)
+            self._hooks.started(tx, session)
+            tx.sessions.put(session)
+            return session
+
+        async with AsyncExitStack() as held:
+            for part_id in sorted(set(part_ids)):
+                await held.enter_async_context(
+                    self._locks.hold(f"upload:{part_id}", breaking=False)
+                )
+            session = await self._catalog.transaction(record)
+            try:
+                await self._stage.reserve(session)
+                await self._stage.pin(session.session_id, part_ids)
+            except BaseException as exc:
+                await uninterrupted(self._finisher.fail(session, str(exc)))
+                raise
+        return session
+
+    async def join(self, session_id: str) -> UploadSession:
+        """Put the parts of a session together; harmless when that was done.
+
+        Raises:
+            StorageFull: the disk has no room; it may be tried again later.
+        """
+        async with self._locks.hold(f"upload:{session_id}", breaking=False):
+            session = await self._catalog.read(lambda tx: tx.sessions.get(session_id))
+            if session is None:
+                raise NoSuchSession("there is no such upload")
+            if session.status is not SessionStatus.JOINING:
+                return session
+            try:
+                await self._stage.join(session_id, session.parts)
+            except SessionGone as exc:
+                # A crash came before they were pinned: nobody was told of this session.
+                return await self._finisher.fail(session, exc.message)
+            whole = WholeFile(
+                size_bytes=session.offset, crc64nvme=session.crc64nvme, crc32=session.crc32
+            )
+            return await self._finisher.place(session, whole)
+
+    def _pass_on(self, tx: Tx, part: UploadSession) -> None:
+        if part.is_passed_on:
+            return
+        self._hooks.ended(tx, part)
+        # It counts for nothing now and must not lie on the disk for long.
+        soon = min(part.expires_at, self._now() + _JOINED_KEPT_FOR)
+        tx.sessions.put(replace(part, details={**part.details, "passed_on": ""}, expires_at=soon))
+
+    def _check_size(self, name: str, size_bytes: int) -> None:
+        if self._most_bytes is not None and size_bytes > self._most_bytes:
+            raise FileSizeError(
+                f"{name} has {size_bytes} bytes; at most {self._most_bytes} are allowed"
+            )
+
+
+def _part(tx: Tx, part_id: str, owner_id: str) -> UploadSession:
+    part = tx.sessions.get(part_id)
+    if part is None or part.owner_id != owner_id:
+        raise NoSuchSession("there is no such upload to be joined")
+    part.check_open()
+    if not part.is_partial:
+        raise SessionConflict("only uploads begun as partial can be joined")
+    if not part.is_whole:
+        raise SessionConflict(f"a part stands at {part.offset} of {part.size_bytes} bytes")
+    return part
