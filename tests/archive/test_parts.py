@@ -13,7 +13,7 @@ from archive.trees import hostile_tree, mixed_tree
 from haulier.archive.codec import codec_named
 from haulier.archive.entry import EntryType
 from haulier.archive.layout import TarLayout
-from haulier.archive.parts import PartCutter, part_bytes_for, segments_of
+from haulier.archive.parts import PartCutter, segments_of
 from haulier.archive.reader import open_tar_stream
 from haulier.archive.tar_stream import TarStream
 from haulier.archive.walk import walk
@@ -134,10 +134,3 @@ def test_a_file_that_changes_its_content_but_not_its_size_is_noticed(tmp_path):
     (root / "photo.jpg").write_bytes(b"x" * ((1 << 20) + 17))
     with pytest.raises(SourceChanged, match=r"photo\.jpg"):
         tar_bytes(layout)
-
-
-@given(st.integers(0, 6 << 40), st.sampled_from([10_000, 1_000]))
-def test_there_are_always_numbers_enough(tar_size, most):
-    size = part_bytes_for(tar_size, most)
-    assert size >= 8 << 20
-    assert tar_size / size <= most

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haulier.catalog.journal import PartRow
+from haulier.archive.parts import CutPart
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.core.checksums import crc64nvme
-from haulier.store.base import PartReceipt
-from haulier.transfer.part_upload import combine, is_the_same, survey
+from haulier.core.records import UploadRecord, new_operation_id, utc_now
+from haulier.store.base import ObjectOptions, PartReceipt
+from haulier.store.local import LocalStore
+from haulier.transfer.part_upload import PartSender, combine, is_the_same, survey
 
 MIB = 1 << 20
 
@@ -125,3 +131,87 @@ def test_etags_stand_in_for_md5s_that_were_not_taken():
     assert combine(rows).etag_of_md5s == combine([row(1), row(2)]).etag_of_md5s
     assert combine([rows[0], replace(rows[1], etag="c" * 16)]).etag_of_md5s is None
     assert combine([rows[0], replace(rows[1], etag=None)]).etag_of_md5s is None
+
+
+class Bytes(bytearray):
+    """A buffer that tells when nobody holds it any more."""
+
+
+class CountedSource:
+    """Cuts parts of one buffer each and notes how many are alive at a time."""
+
+    def __init__(self, parts):
+        self.left = list(range(1, parts + 1))
+        self.alive = self.most = 0
+
+    def next_part(self):
+        if not self.left:
+            return None
+        number = self.left.pop(0)
+        data = Bytes(number.to_bytes(1, "big") * 1000)
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(data, self._gone)
+        return CutPart(
+            number=number, tar_start=(number - 1) * MIB, tar_end=number * MIB, buffers=[data],
+            size_bytes=1000, crc64nvme=crc64nvme(data), segments=b"", digests={},
+        )  # fmt: skip
+
+    def _gone(self):
+        self.alive -= 1
+
+
+def begin(operation_id):
+    record = UploadRecord(
+        operation_id=operation_id, operation_type="upload", target_path="/x", target_name="x",
+        started_at=utc_now(),
+    )  # fmt: skip
+    journal = UploadJournal(
+        operation_id=operation_id, stage=JournalStage.SENDING, destination="x", key="k",
+        tar_size=12 * MIB, part_bytes=1000, created_at=utc_now(),
+    )  # fmt: skip
+
+    def write(tx):
+        tx.put_operation(record)
+        tx.put_upload(journal)
+
+    return write
+
+
+class Plain:
+    """Seals nothing and holds nothing."""
+
+    def sealed_size(self, plain_bytes):
+        return plain_bytes
+
+    def seal_part(self, number, buffers, *, last):
+        return [bytes(buffer) for buffer in buffers]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+@pytest.mark.parametrize("seal", [None, Plain()])
+async def test_no_more_parts_are_held_than_are_allowed(tmp_path, jobs, seal):
+    source = CountedSource(12)
+    store = LocalStore(tmp_path / "store")
+    catalog = await Catalog.open(tmp_path / "catalog.db")
+    sent = []
+
+    async def stored(row):
+        sent.append(row)
+        if seal is not None:
+            assert source.alive < jobs  # what was sealed is dropped before it is sent
+
+    try:
+        operation_id = new_operation_id()
+        await catalog.transaction(begin(operation_id))
+        with ThreadPoolExecutor(2) as pool:
+            sender = PartSender(
+                catalog=catalog, store=store, operation_id=operation_id, key="k",
+                upload_id=await store.start_upload("k", ObjectOptions()), tar_size=12 * MIB,
+                jobs=jobs, pool=pool, seal=seal, on_stored=stored,
+            )  # fmt: skip
+            assert await sender.send_all(source, offset=0) == 12_000
+    finally:
+        await catalog.aclose()
+    assert len(sent) == 12
+    assert source.most <= jobs

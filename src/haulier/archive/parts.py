@@ -21,9 +21,6 @@ from haulier.archive.tar_stream import Run, TarStream
 from haulier.core.checksums import combine_crc64nvme, crc64nvme
 from haulier.errors import CorruptArchive
 
-PART_BYTES = 8 << 20
-_MIB = 1 << 20
-_SPARE_PARTS = 500  # a part may end up a little under its target; never run out of numbers
 _SEGMENT_ROW = struct.Struct("<II")  # tar bytes, encoded bytes
 
 
@@ -46,13 +43,6 @@ class _Unit:
     run: Run
     data: bytes | memoryview
     crc64nvme: int
-
-
-def part_bytes_for(tar_size: int, max_parts: int, least: int = PART_BYTES) -> int:
-    """Return how large parts must be so that an archive of `tar_size` bytes never needs more
-    than `max_parts`, in whole MiB."""
-    needed = -(-tar_size // max(max_parts - _SPARE_PARTS, 1))
-    return max(least, -(-needed // _MIB) * _MIB)
 
 
 class PartCutter:

@@ -53,4 +53,7 @@ HiddenOption = Annotated[bool, typer.Option("--hidden", help="`all` takes hidden
 NoCompleteOption = Annotated[
     bool, typer.Option("--no-complete", help="Leave sources where they are.")
 ]
-JobsOption = Annotated[int, typer.Option(min=1, max=64, help="Parts in flight at once.")]
+JobsOption = Annotated[
+    int,
+    typer.Option(min=1, max=64, help="Parts in flight at once, fewer where memory would not do."),
+]

@@ -57,6 +57,7 @@ class LocalStore:
     limits = StoreLimits(
         min_part_bytes=1,
         max_part_bytes=1 << 40,
+        max_parts=1_000_000,
         max_object_bytes=(1 << 63) - 1,
         contiguous_parts=True,
         wants_md5=False,

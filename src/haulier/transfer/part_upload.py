@@ -135,8 +135,8 @@ def combine(rows: Sequence[PartRow]) -> WholeObject:
 class PartSender:
     """Sends the parts of one multipart upload.
 
-    At most `jobs` parts are in flight and one is being cut, so memory is bounded by
-    (jobs + 1) parts and the cutter's look-ahead. `tar_end` tells the last part. `on_stored` is
+    At most `jobs` parts are held, the one that is being cut among them, so memory is bounded by
+    them and the cutter's look-ahead. `tar_end` tells the last part. `on_stored` is
     awaited after a part is durable at both ends, with its row.
     """
 
@@ -169,8 +169,10 @@ class PartSender:
                     part = await loop.run_in_executor(reader, source.next_part)
                     if part is None:
                         break
+                    stored_bytes = self._stored_size(part)
                     group.create_task(self._send(part, offset, slots))
-                    offset += self._stored_size(part)
+                    offset += stored_bytes
+                    del part  # it is the task's alone, gone before the next one is cut
         except BaseExceptionGroup as group_error:
             raise _first_error(group_error) from None
         finally:
@@ -221,6 +223,7 @@ class PartSender:
         try:
             loop = asyncio.get_running_loop()
             part, row = await loop.run_in_executor(self.pool, self._prepare, cut, offset)
+            del cut  # what is sealed is not needed twice
             await self.catalog.transaction(lambda tx: tx.put_part(row))
             receipt = await self._put(part, row)
             await self.catalog.transaction(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from haulier.archive.parts import PART_BYTES
+from haulier.core.part_plan import PART_BYTES
 from haulier.journeys.archive.select import Selected, Target
 
 AT_ONCE = 4

@@ -21,6 +21,7 @@ from haulier.archive.tar_stream import TarStream
 from haulier.catalog.journal import JournalStage, PartRow
 from haulier.catalog.transaction import Tx
 from haulier.core.names import subdirectory_key, timestamped_key
+from haulier.core.part_plan import part_bytes_for, parts_at_once
 from haulier.errors import DuplicateName, NoSuchObject
 from haulier.journeys.archive.context import ArchiveContext, StageReached
 from haulier.journeys.archive.equal import Twin, twin_at_key
@@ -140,7 +141,11 @@ async def send(ctx: ArchiveContext, shipment: Shipment, *, resumed: bool) -> Non
                 key=shipment.journal.key,
                 upload_id=shipment.journal.upload_id or "",
                 tar_size=shipment.layout.size_bytes,
-                jobs=shipment.options.jobs,
+                jobs=parts_at_once(
+                    shipment.journal.part_bytes,
+                    shipment.options.jobs,
+                    sealed=shipment.options.encrypt is not None,
+                ),
                 pool=pool,
                 seal=seal_for(shipment),
                 keep=keeper.write if keeper else None,
@@ -216,6 +221,11 @@ async def _plan_again(ctx: ArchiveContext, shipment: Shipment) -> int:
     if same_until >= shipment.layout.size_bytes:
         return shipment.layout.size_bytes
     rows: list[PartRow] = await ctx.catalog.read(lambda tx: tx.get_parts(shipment.id))
+    part_bytes = part_bytes_for(
+        selected.layout.size_bytes, shipment.destination.store.limits.max_parts
+    )
+    if part_bytes > shipment.journal.part_bytes:  # with parts as small, numbers would run out
+        same_until = 0
     first_dropped = next((row.number for row in rows if row.tar_end > same_until), None)
     record = replace(
         shipment.record,
@@ -223,7 +233,11 @@ async def _plan_again(ctx: ArchiveContext, shipment: Shipment) -> int:
         source_file_record=replace(shipment.source, size=selected.size_bytes),
         metadata={**shipment.record.metadata, "original_size": selected.size_bytes},
     )
-    journal = replace(shipment.journal, tar_size=selected.layout.size_bytes)
+    journal = replace(
+        shipment.journal,
+        tar_size=selected.layout.size_bytes,
+        part_bytes=max(part_bytes, shipment.journal.part_bytes),
+    )
     plan = dump_plan(selected.layout)
 
     def write(tx: Tx) -> None:

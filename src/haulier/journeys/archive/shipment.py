@@ -15,11 +15,11 @@ from typing import Any
 from haulier.archive.codec import codec_named
 from haulier.archive.entry import EntryType
 from haulier.archive.layout import TarLayout, dump_plan, load_plan
-from haulier.archive.parts import part_bytes_for
 from haulier.catalog.journal import JournalStage, UploadJournal
 from haulier.catalog.transaction import Tx
 from haulier.core.mime import mime_type_of
 from haulier.core.names import object_key
+from haulier.core.part_plan import part_bytes_for
 from haulier.core.progress import Meter
 from haulier.core.records import (
     FileRecord,
