@@ -62,6 +62,8 @@ clean: ## remove what was made here, but for .venv
 .PHONY: test-programs
 test-programs:
 	@tools/system.sh test
+	@cd tests/clients && { [ node_modules/.package-lock.json -nt package-lock.json ] \
+	  || npm ci --silent --no-audit --no-fund --ignore-scripts; }
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@tools/venv.sh

@@ -42,7 +42,11 @@ def text_files() -> Iterator[tuple[Path, str]]:
     for place in PLACES:
         paths += [path for path in (REPOSITORY / place).rglob("*") if path.is_file()]
     for path in paths:
-        if path.suffix == ".pyc" or path.name.startswith((".coverage", ".git")):
+        if (
+            "node_modules" in path.parts
+            or path.suffix == ".pyc"
+            or path.name.startswith((".coverage", ".git"))
+        ):
             continue
         try:
             yield path, path.read_text("utf-8")

@@ -15,6 +15,9 @@ case $purpose in
     compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null \
       || command -v initdb > /dev/null || missing+=(postgresql)
     command -v ffmpeg > /dev/null || missing+=(ffmpeg)
+    command -v npm > /dev/null || missing+=(nodejs npm)
+    command -v curl > /dev/null || missing+=(curl)
+    command -v aria2c > /dev/null || missing+=(aria2)
     command -v espeak-ng > /dev/null || missing+=(espeak-ng)
     compgen -G '/usr/sbin/clamd' > /dev/null || command -v clamd > /dev/null || missing+=(clamav-daemon)
     compgen -G '/usr/lib/*/libmagic.so.1' > /dev/null || missing+=(libmagic1)

@@ -9,7 +9,6 @@ import io
 import random
 import signal
 import socket
-import subprocess
 from urllib.parse import urlsplit
 
 import aiotus
@@ -125,28 +124,6 @@ async def test_aiotus_uploads(server, http):
         chunksize=MIB,
     )
     assert sha256_at(http, str(url)) == hashlib.sha256(data).hexdigest()
-
-
-def test_curl_puts_and_resumes_a_download(server, http, tmp_path):
-    data = content(3 * MIB, 3)
-    (tmp_path / "clip.mp4").write_bytes(data)
-    token = server.headers()["Authorization"]
-    curl = ["curl", "-sS", "--fail", "-H", f"Authorization: {token}"]
-    done = subprocess.run(
-        [*curl, "-T", tmp_path / "clip.mp4", f"{server.url}/api/content/holiday/clip.mp4"],
-        capture_output=True,
-        check=True,
-    )
-    stored = __import__("json").loads(done.stdout)
-    assert (stored["name"], stored["folder"], stored["size"]) == ("clip.mp4", "holiday", len(data))
-    url = f"{server.url}/api/files/{stored['id']}/download"
-    out = tmp_path / "out"
-    out.write_bytes(data[: MIB + 5])
-    subprocess.run([*curl, "-C", "-", "-o", out, url], check=True)
-    assert out.read_bytes() == data
-    part = subprocess.run([*curl, "-r", "10-19,30-39", url], capture_output=True, check=True).stdout
-    assert data[10:20] in part
-    assert data[30:40] in part
 
 
 # --- faults
