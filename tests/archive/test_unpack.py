@@ -7,23 +7,13 @@ import tarfile
 
 import pytest
 
+from archive.tars import member, tar_of
 from haulier.archive.unpack import STAGING_PREFIX, unpack
 from haulier.errors import CorruptArchive, DuplicateName, UnsafeArchive
 
 
-def member(name, *, kind=tarfile.REGTYPE, link="", content=b"", mode=0o644):
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.size, info.mode = kind, link, len(content), mode
-    info.mtime = 1_700_000_000
-    return info, content
-
-
 def archive(*members):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for info, content in members:
-            tar.addfile(info, io.BytesIO(content))
-    return gzip.compress(buffer.getvalue())
+    return gzip.compress(tar_of(*members))
 
 
 def bring(data, out, **options):

@@ -23,7 +23,7 @@ _GZIP_WINDOW = 31  # zlib's code for a gzip wrapper around a 32 KiB window
 _MAX_ZSTD_WINDOW_BYTES = 128 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _TAR_MAGIC_AT = slice(257, 262)
-_SENTINEL = b"haulier: the end"
+_SENTINEL = b"haulier: the end" * 16
 
 
 class ByteSource(Protocol):
@@ -120,7 +120,9 @@ class _ZstdFrames:
     """Decompresses frame after frame and notices an archive that ends inside one.
 
     The library takes a truncated frame for the end. So a small frame of known content is fed
-    after the last byte: only if that content comes out last was every frame whole.
+    after the last byte: only if that content comes out last was every frame whole. The frame is
+    shorter than its content and does not hold it as it is, so that a block of stored bytes that
+    was cut, and swallows the frame, does not end with that content.
     """
 
     def __init__(self, raw: ByteSource) -> None:

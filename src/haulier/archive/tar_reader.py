@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _MAX_HEADER_BYTES = 128 << 10
 _NANO = 1_000_000_000
+_TIME_LIMIT_S = 1 << 62
 _DECIMAL = re.compile(r"(-?)(\d{1,20})(?:\.(\d{1,30}))?", re.ASCII)
 _END_MARKER = bytes(tarfile.BLOCKSIZE)
 _PARSE_ERRORS = (
@@ -129,13 +130,25 @@ class _Forward:
 
 
 def mtime_ns(member: tarfile.TarInfo) -> int:
-    """Return the member's modification time in nanoseconds, exact where pax records are."""
+    """Return the member's modification time in nanoseconds, exact where pax records are.
+
+    Raises:
+        CorruptArchive: it is no time that a file system could hold.
+    """
     found = _DECIMAL.fullmatch(member.pax_headers.get("mtime", ""))
     if found is None:
+        if not abs(member.mtime) < _TIME_LIMIT_S:  # not a number is not below it either
+            raise _absurd_time(member)
         return int(member.mtime) * _NANO
     sign, seconds, fraction = found.groups()
+    if int(seconds) >= _TIME_LIMIT_S:
+        raise _absurd_time(member)
     total = int(seconds) * _NANO + int((fraction or "")[:9].ljust(9, "0"))
     return -total if sign else total
+
+
+def _absurd_time(member: tarfile.TarInfo) -> CorruptArchive:
+    return CorruptArchive(f"the archive has a member of an absurd time: {member.name!r}")
 
 
 def require_agreement(member: tarfile.TarInfo, entry: Entry) -> None:
