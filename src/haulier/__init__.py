@@ -14,22 +14,34 @@ from haulier._version import __version__
 if TYPE_CHECKING:
     from haulier.catalog.catalog import Catalog
     from haulier.catalog.filters import FileFilter, OperationFilter, Page
+    from haulier.core.mime import MediaType
     from haulier.core.progress import Progress
     from haulier.core.records import FileRecord, OperationRecord, UploadRecord
     from haulier.errors import HaulierError
     from haulier.journeys.archive.api import restore, upload
+    from haulier.media.finding import (
+        FileSizeAnalyzer,
+        MediaFile,
+        MediaFileDetector,
+        SizeAnalysis,
+    )
     from haulier.settings import Settings
 
 _HOMES = {
     "Catalog": "haulier.catalog.catalog",
     "FileFilter": "haulier.catalog.filters",
     "FileRecord": "haulier.core.records",
+    "FileSizeAnalyzer": "haulier.media.finding",
     "HaulierError": "haulier.errors",
+    "MediaFile": "haulier.media.finding",
+    "MediaFileDetector": "haulier.media.finding",
+    "MediaType": "haulier.core.mime",
     "OperationFilter": "haulier.catalog.filters",
     "OperationRecord": "haulier.core.records",
     "Page": "haulier.catalog.filters",
     "Progress": "haulier.core.progress",
     "Settings": "haulier.settings",
+    "SizeAnalysis": "haulier.media.finding",
     "UploadRecord": "haulier.core.records",
     "restore": "haulier.journeys.archive.api",
     "upload": "haulier.journeys.archive.api",
@@ -39,12 +51,17 @@ __all__ = [
     "Catalog",
     "FileFilter",
     "FileRecord",
+    "FileSizeAnalyzer",
     "HaulierError",
+    "MediaFile",
+    "MediaFileDetector",
+    "MediaType",
     "OperationFilter",
     "OperationRecord",
     "Page",
     "Progress",
     "Settings",
+    "SizeAnalysis",
     "UploadRecord",
     "__version__",
     "restore",

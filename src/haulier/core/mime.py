@@ -260,7 +260,10 @@ def types_of_name(path: str) -> tuple[str, ...]:
     ending = os.path.splitext(path)[1][1:].lower()
     if ending in _BY_ENDING:
         return _BY_ENDING[ending]
-    guessed = mimetypes.guess_type(path, strict=False)[0]
+    guessed, packing = mimetypes.guess_type(path, strict=False)
+    if packing is not None:
+        # As `.svgz`: outside it is what it is packed with.
+        return ("application/gzip",) if packing == "gzip" else ()
     return () if guessed is None else (canonical(guessed),)
 
 
