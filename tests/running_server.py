@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,9 +51,10 @@ def run(data: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def start(data: Path, **settings: str) -> Server:
+def start(data: Path, *, inside: Sequence[str] = (), **settings: str) -> Server:
+    """Start a server; `inside` is a command that runs it."""
     process = subprocess.Popen(
-        [*HAULIER, "serve", "--port", "0", "--data", data],
+        [*inside, *HAULIER, "serve", "--port", "0", "--data", data],
         stdout=subprocess.PIPE,
         text=True,
         env={**environment(), **settings},

@@ -30,6 +30,7 @@ class Program:
             directory.mkdir()
         self.env = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "HOME": str(self.root / "home"),
             "LANG": "C.UTF-8",
             "HAULIER_DATA": str(self.data),

@@ -20,7 +20,8 @@ class Shell:
         self.local = root / "media"
         self.local.mkdir()
         self.env = {
-            "PATH": os.environ["PATH"], "HOME": str(root), "HAULIER_DATA": str(root / "data"),
+            "PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "HOME": str(root), "HAULIER_DATA": str(root / "data"),
             "MGMT_LOCAL_DIR": str(self.local), "LC_ALL": "C.UTF-8",
         }  # fmt: skip
 

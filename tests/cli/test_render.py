@@ -103,7 +103,7 @@ def on_a_terminal(script, *, env=None, columns=80):
     termios.tcsetwinsize(terminal, (24, columns))
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=terminal, stderr=terminal,
-        env={"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", **(env or {})},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "TERM": "xterm", "LANG": "C.UTF-8", **(env or {})},
     )  # fmt: skip
     os.close(terminal)
     drawn = b""

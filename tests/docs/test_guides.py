@@ -79,6 +79,7 @@ def run_step(step: Step, sandbox: Path) -> subprocess.CompletedProcess[str]:
         arguments = ["bash", "-c", _IN_SESSION, "guide", step.command]
     environment = {
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "HOME": str(sandbox / "home"),
         "LANG": "C.UTF-8",
         "COLUMNS": "120",

@@ -32,7 +32,8 @@ def database(postgres_url):
 def run(tmp_path, database):
     """Run the program; returns what it wrote as JSON."""
     env = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "HAULIER_DATA": str(tmp_path / "data"),
+        "PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "HOME": str(tmp_path), "HAULIER_DATA": str(tmp_path / "data"),
         "MGMT_LOCAL_DIR": str(tmp_path / "media"), "DATABASE_URL": database,
     }  # fmt: skip
 

@@ -26,7 +26,10 @@ SIZES = [
 
 
 async def app(scope, receive, send):
-    """Answer with what arrived; /refuse answers before it reads, /leave after one piece."""
+    """Answer with what arrived; /refuse answers before it reads, /leave and /keep after a piece.
+
+    /keep does not let go of the body it left, as an exception's traceback does not.
+    """
     if scope["type"] != "http":
         return
     path = scope["path"]
@@ -42,12 +45,15 @@ async def app(scope, receive, send):
                     digest.update(held.pop(0))
                 length += len(piece)
                 pieces += 1
-                if path == "/leave":
+                if path in {"/leave", "/keep"}:
                     break
                 await asyncio.sleep(0)
             for piece in held:
                 digest.update(piece)
-            await body.aclose()
+            if path == "/keep":
+                scope["state"]["kept"] = body
+            else:
+                await body.aclose()
         except ConnectionResetError:
             scope["state"]["broken"].set()
             return
@@ -165,7 +171,7 @@ async def test_pipelined_requests_keep_their_bodies(port):
             assert is_answer_for(await client.answer(), data)
 
 
-@pytest.mark.parametrize("path", ["/leave", "/refuse"])
+@pytest.mark.parametrize("path", ["/leave", "/refuse", "/keep"])
 async def test_a_body_that_is_not_read_leaves_the_connection_usable(port, path):
     data = random.Random(2).randbytes(5 * MIB)
     async with Client.connect(port) as client:

@@ -14,6 +14,7 @@ from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.session_rows import SessionRows
+from haulier.catalog.totals import Totals, read_totals
 from haulier.core.records import FileRecord, OperationRecord
 
 
@@ -59,6 +60,10 @@ class Tx:
     def stored(self) -> StoredRows:
         """Files that users keep on the server."""
         return StoredRows(self._connection)
+
+    def totals(self) -> Totals:
+        """Return what there is in all on a server."""
+        return read_totals(self._connection)
 
     def put_operation(self, operation: OperationRecord) -> None:
         """Insert or update `operation`; the file records of an upload are written too."""

@@ -63,6 +63,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     from haulier.cli.output import say
     from haulier.server.app import create_app
+    from haulier.server.logs import configure_logs
     from haulier.server.services import open_services
 
     host, port = listener.getsockname()[:2]
@@ -73,6 +74,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             await super().startup(sockets)
             print(f"listening on http://{shown}:{port}", flush=True)
 
+    configure_logs(settings.general.log_level)
     async with open_services(settings) as services:
         if not await services.accounts.count():
             say("there are no users yet: make one with `haulier user add NAME --role admin`")
@@ -80,7 +82,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             create_app(settings, services),
             http="haulier.server.direct:DirectProtocol",
             lifespan="off",
-            log_level=settings.general.log_level.lower(),
+            log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
 from haulier._version import __version__
 from haulier.server import (
     auth_routes,
     chunked_routes,
     file_routes,
+    operations_routes,
     resumable_routes,
     tus_routes,
     upload_routes,
 )
-from haulier.server.identity import TheServices
+from haulier.server.metrics import Metrics
+from haulier.server.observing import Observed
 from haulier.server.problems import RequestIds, install
 from haulier.server.services import Services, open_services
 from haulier.settings import Settings
@@ -38,6 +40,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
 
     app = FastAPI(title="haulier", version=__version__, lifespan=running)
     app.state.services = services
+    app.state.metrics = Metrics()
     install(app)
     # Before the files: `upload` is no file's id.
     families = (
@@ -47,21 +50,12 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         resumable_routes,
         file_routes,
         auth_routes,
+        operations_routes,
     )
     for family in families:
         app.include_router(family.router)
     app.add_middleware(tus_routes.TusVersions)
+    app.add_middleware(Observed, metrics=app.state.metrics)
     app.add_middleware(RequestIds)
-
-    @app.get("/health/live", tags=["operations"])
-    async def live() -> Response:
-        """Answer while the process runs."""
-        return Response(status_code=204)
-
-    @app.get("/health/ready", tags=["operations"])
-    async def ready(services: TheServices) -> Response:
-        """Answer when the catalog does."""
-        await services.accounts.count()
-        return Response(status_code=204)
 
     return app

@@ -43,6 +43,8 @@ async def _stream(request: Request) -> AsyncGenerator[memoryview, None]:
 async def _paced(request: Request, stall_s: float) -> Body:
     # Not before the first piece is asked for: a client that waits for 100 Continue sends then.
     body = direct_body(dict(request.scope)) or _stream(request)
+    state = request.scope["state"]
+    state["received_bytes"] = 0  # for log and metrics
     try:
         while True:
             try:
@@ -52,6 +54,7 @@ async def _paced(request: Request, stall_s: float) -> Body:
                 return
             except TimeoutError:
                 raise ClientDisconnect from None
+            state["received_bytes"] += len(piece)
             yield piece
     finally:
         await body.aclose()

@@ -17,7 +17,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from haulier.server.guarded import GuardedProtocol
 
 _BUFFER_BYTES = 1 << 20
 _BUFFERS = 4
@@ -116,7 +118,9 @@ class _Body:
         return memoryview(bytearray(_BUFFER_BYTES))
 
 
-class _Connection(HttpToolsProtocol):
+class Connection(GuardedProtocol):
+    """One connection: requests by uvicorn's parser, bodies around it where a route asks."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._scratch = memoryview(bytearray(64 << 10))
@@ -160,6 +164,12 @@ class _Connection(HttpToolsProtocol):
         if cycle is self.cycle and not cycle.response_started and not cycle.disconnected:
             self.transport.write(head)
 
+    def on_response_complete(self) -> None:
+        if self._body is not None:
+            # Whoever took the body may not have let go of it yet; nobody reads it any more.
+            self._body.abandoned = True
+        super().on_response_complete()
+
     def _begin(self, cycle: RequestResponseCycle, length: int) -> AsyncGenerator[memoryview, None]:
         if cycle.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -168,6 +178,7 @@ class _Connection(HttpToolsProtocol):
         cycle.body = bytearray()
         body = _Body(cycle, first, length - len(first))
         cycle.message_event.clear()
+        self.expect_within(None)  # who takes the body this way watches its pace
         if body.left and not cycle.disconnected:
             self._body = body
             self._discarded = 0
@@ -201,8 +212,10 @@ class DirectProtocol(asyncio.BufferedProtocol):
     `asyncio.Protocol`, which uvicorn's are.
     """
 
+    connection = Connection
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        inner = _Connection(*args, **kwargs)
+        inner = self.connection(*args, **kwargs)
         for name in (
             "get_buffer",
             "buffer_updated",

@@ -24,6 +24,7 @@ def get_services(request: Request) -> Services:
 
 
 async def get_current_user(
+    request: Request,
     services: Annotated[Services, Depends(get_services)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> User:
@@ -39,7 +40,9 @@ async def get_current_user(
     claims = services.tokens.read(
         credentials.credentials, TokenKind.ACCESS, TokenKind.DEVICE, TokenKind.SERVICE
     )
-    return await user_of(services, claims)
+    user = await user_of(services, claims)
+    request.state.user = user.name  # for the log
+    return user
 
 
 async def user_of(services: Services, claims: Claims) -> User:

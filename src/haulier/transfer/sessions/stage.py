@@ -21,6 +21,7 @@ from haulier.core.checksums import RunningChecksum, crc32, crc64nvme
 from haulier.core.sessions.chunks import Span, chunk_size_for
 from haulier.core.sessions.session import Extent, Order, Settled, UploadSession, WholeFile
 from haulier.errors import ExternalServiceError, StorageFull
+from haulier.transfer.sessions.disk import require_room
 from haulier.transfer.sessions.local_join import PINNED, join, pin, unpin
 from haulier.transfer.sessions.staging import Piece
 
@@ -82,6 +83,7 @@ class LocalStage:
             span.offset,
             checks,
             self._threads,
+            size_bytes=session.size_bytes,
             synced=self._durability is Durability.CHUNK,
         )
 
@@ -176,10 +178,11 @@ class LocalStage:
         descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
         try:
             if size_bytes:
+                require_room(descriptor, size_bytes)
                 os.posix_fallocate(descriptor, 0, size_bytes)
             if self._durability is not Durability.NONE:
                 _sync_directory(self._root)
-        except OSError:
+        except (OSError, StorageFull):
             path.unlink()
             raise
         finally:
@@ -225,9 +228,12 @@ class LocalWriter:
         checks: tuple[RunningChecksum, ...],
         threads: ThreadPoolExecutor,
         *,
+        size_bytes: int | None,
         synced: bool,
     ) -> None:
         self._path = path
+        self._size_bytes = size_bytes
+        self._takes_room = False
         self._offset = offset
         self._written = self._settled = offset
         self._checks = checks
@@ -296,7 +302,9 @@ class LocalWriter:
 
     def _put(self, piece: Piece, offset: int) -> None:
         if self._descriptor < 0:
-            self._descriptor = os.open(self._path, os.O_WRONLY)
+            self._open()
+        if self._takes_room:
+            require_room(self._descriptor, len(piece))
         rest = memoryview(piece)
         while rest:
             written = os.pwrite(self._descriptor, rest, offset)
@@ -306,6 +314,11 @@ class LocalWriter:
         for check in self._checks:
             check.update(piece)
         self._written += len(piece)
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_WRONLY)
+        has_bytes = os.fstat(self._descriptor).st_blocks * 512
+        self._takes_room = self._size_bytes is None or has_bytes < self._size_bytes
 
 
 async def _pieces(descriptor: int, span: Span) -> AsyncIterator[bytes | bytearray]:
@@ -323,7 +336,10 @@ async def _read(descriptor: int, count: int, offset: int) -> bytes | bytearray:
     piece = bytearray(count)
     try:
         found = os.preadv(descriptor, [piece], offset, getattr(os, "RWF_NOWAIT", 0))
-    except BlockingIOError:
+    except OSError as exc:
+        # Not in the cache, or on a file system that can't tell (tmpfs, network file systems).
+        if exc.errno not in {errno.EAGAIN, errno.EOPNOTSUPP}:
+            raise
         return await asyncio.to_thread(os.pread, descriptor, count, offset)
     return piece if found == count else piece[:found]
 

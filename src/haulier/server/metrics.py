@@ -1,0 +1,94 @@
+"""What the server counts, as Prometheus reads it."""
+
+from __future__ import annotations
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from haulier.catalog.totals import Totals
+
+# From what the catalog answers to the upload of a large file.
+_SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600)
+
+
+class Metrics:
+    """The counters of one application, in a registry of their own.
+
+    Routes are counted by their template, users not at all, so that the number of series stays
+    bounded whatever clients ask for.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._requests = Counter(
+            "haulier_http_requests",
+            "Requests that were answered.",
+            ["method", "route", "status"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "haulier_http_request_seconds",
+            "Time from the head of a request to the end of its answer.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._under_way = self._gauge("http_requests_under_way", "Requests not yet answered.")
+        self._received = Counter(
+            "haulier_received_bytes", "Bytes of upload bodies.", registry=self._registry
+        )
+        self._sent = Counter(
+            "haulier_sent_bytes", "Bytes of answers' bodies.", registry=self._registry
+        )
+        self._sessions = self._gauge("upload_sessions", "Upload sessions on record.", "status")
+        self._files = self._gauge("stored_files", "Stored files.", "scan_state")
+        self._users = self._gauge("users", "Accounts.")
+        self._used = self._gauge("stored_bytes", "Bytes that users keep.")
+        self._reserved = self._gauge("reserved_bytes", "Bytes set aside for uploads under way.")
+
+    def began(self) -> None:
+        """Count a request that begins."""
+        self._under_way.inc()
+
+    def ended(
+        self,
+        method: str,
+        route: str,
+        status: int,
+        *,
+        seconds: float,
+        received_bytes: int,
+        sent_bytes: int,
+    ) -> None:
+        """Count a request that ended, however it did."""
+        self._under_way.dec()
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+        self._received.inc(received_bytes)
+        self._sent.inc(sent_bytes)
+
+    def render(self, totals: Totals) -> bytes:
+        """Return everything in Prometheus's text format, `totals` among it."""
+        for gauge, counts in (
+            (self._sessions, totals.sessions_by_status),
+            (self._files, totals.files_by_scan_state),
+        ):
+            gauge.clear()
+            for label, count in counts.items():
+                gauge.labels(label).set(count)
+        self._users.set(totals.users)
+        self._used.set(totals.used_bytes)
+        self._reserved.set(totals.reserved_bytes)
+        return generate_latest(self._registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"haulier_{name}", meaning, labels, registry=self._registry)

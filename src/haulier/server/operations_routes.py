@@ -1,0 +1,59 @@
+"""For those who run the server: is it alive, can it work, what does it count."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from haulier.errors import HaulierError
+from haulier.server.identity import TheServices
+from haulier.server.problems import problem
+from haulier.transfer.sessions.disk import free_bytes
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """Answer while the process runs."""
+    return {"status": "ok"}
+
+
+@router.get("/health/ready")
+async def ready(request: Request, services: TheServices) -> JSONResponse:
+    """Answer whether the server can work: whether its catalog and its storage do."""
+    checks = {"catalog": "ok"}
+    try:
+        await services.accounts.count()
+    except HaulierError as error:
+        checks["catalog"] = error.code
+    checks["storage"] = await asyncio.to_thread(_storage, services.settings.general.data)
+    if set(checks.values()) == {"ok"}:
+        return JSONResponse({"status": "ok", "checks": checks})
+    failed = ", ".join(name for name, state in checks.items() if state != "ok")
+    answer = problem(request, 503, "not-ready", f"not working: {failed}", checks=checks)
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request, services: TheServices) -> Response:
+    """Return what the server counts, in Prometheus's text format.
+
+    It names no user and no file. Whoever faces the open network keeps it to the inside.
+    """
+    totals = await services.catalog.read(lambda tx: tx.totals())
+    return Response(
+        request.app.state.metrics.render(totals), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )
+
+
+def _storage(data: Path) -> str:
+    if not os.access(data, os.W_OK):
+        return "not writable"
+    return "ok" if free_bytes(data) else "full"
