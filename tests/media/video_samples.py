@@ -36,6 +36,12 @@ _CORNERS = (
     "-f", "lavfi", "-i",
     "color=0x808080:s=192x128:r=10:d=4," + ",".join(f"drawbox={box}:fill" for box in _BOXES),
 )  # fmt: skip
+_BLACK = ("-f", "lavfi", "-i", "color=black:s=320x180:r=25:d=2")
+# White is as bright as on ordinary screens.
+_TO_PQ = (
+    "format=gbrp,zscale=tin=iec61966-2-1:pin=709:min=gbr:rin=full:t=smpte2084:p=2020:m=2020_ncl"
+    ":r=tv:npl=203"
+)
 _CHAPTERS = """;FFMETADATA1
 title=Chapters ж
 [CHAPTER]
@@ -65,6 +71,13 @@ RECIPES: dict[str, tuple[str, ...]] = {
         *CARD, *X264, "-vf", "select='not(between(n,10,30)*mod(n,3))'", "-vsync", "vfr",
     ),
     "hdr10.mp4": (*CARD, *X265, *WIDE, "smpte2084", "-tag:v", "hvc1"),
+    "corners-hdr10.mp4": (*_CORNERS, "-vf", f"{_TO_PQ},format=yuv420p10le", *X265, *WIDE, "smpte2084"),
+    "late-start.mp4": (*_BLACK, *CARD, "-filter_complex", "concat", *X264, "-g", "10"),
+    "one-key-frame.mp4": (*_BLACK, *CARD, "-filter_complex", "concat", *X264, "-g", "250"),
+    "blurred.mp4": (
+        *CARD, *CARD, "-filter_complex", "[0]gblur=sigma=12[b];[b][1]concat", *X264, "-g", "10",
+    ),
+    "black.mp4": (*_BLACK, *X264),
     "hlg.mkv": (*CARD, *X265, *WIDE, "arib-std-b67"),
     "card.ts": (*CARD, *TONE, *X264, *AAC, "-f", "mpegts"),
     "card.webm": (*CARD, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "16"),
