@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = [sys.executable, "-m", "haulier.cli.main"]
+PROGRAM = [sys.executable, "-m", "haulier"]
 
 
 @dataclass

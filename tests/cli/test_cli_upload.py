@@ -163,6 +163,9 @@ def test_retry_finishes_a_move_that_failed(haulier):
     (haulier.media / "completed").write_text("in the way")
     (partial,) = haulier.json("upload", "a.txt", code=1)
     assert partial["status"] == "partial"
+    assert haulier("resume").err == (
+        "nothing was interrupted; 1 failed: mend that and run `haulier retry --failed`\n"
+    )
     printed = haulier("retry", "--failed", code=1)
     assert f"haulier retry {partial['operation_id']}" in printed.err or "partial" in printed.err
     (haulier.media / "completed").unlink()

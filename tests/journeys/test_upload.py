@@ -19,7 +19,7 @@ from haulier.core.records import (
     new_file_id,
     new_operation_id,
 )
-from haulier.errors import HaulierError, NothingSelected
+from haulier.errors import HaulierError, NothingSelected, StorageFull
 from haulier.journeys.archive.upload import resume, retry, upload
 from haulier.store.local import LocalStore
 from journeys.archives import Recording
@@ -422,3 +422,27 @@ async def test_a_source_that_changed_after_it_was_read_is_not_put_away(yard):
     (again,) = await yard.upload("a.txt")
     assert again.status is OperationStatus.SUCCESS
     assert (yard.completed / "a.txt").read_bytes() == b"something newer"
+
+
+class FillingStore(LocalStore):
+    """A disk that is full from the second part on, until somebody frees some."""
+
+    full = True
+
+    async def put_part(self, key, upload_id, part, **options):
+        if self.full and part.number > 1:
+            raise StorageFull("no space left")
+        return await super().put_part(key, upload_id, part, **options)
+
+
+async def test_what_a_full_disk_stopped_is_resumed_as_its_advice_says(yard):
+    source = mixed_tree(yard.local / "mixed")
+    (source / "more.mp4").write_bytes(os.urandom(12 << 20))
+    store = FillingStore(yard.store_dir)
+    async with yard.open(store=store) as ctx:
+        (stopped,) = await upload(ctx, ["mixed"], yard.options())
+        assert stopped.status is OperationStatus.FAILED
+        assert "haulier resume" in stopped.metadata["error"]["hint"]
+        store.full = False
+        (done,) = await resume(ctx)
+    assert (done.operation_id, done.status) == (stopped.operation_id, OperationStatus.SUCCESS)

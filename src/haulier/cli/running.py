@@ -14,7 +14,7 @@ from haulier.cli.output import printable, say
 from haulier.errors import HaulierError, Interrupted
 
 T = TypeVar("T")
-DEBUG = "HAULIER_DEBUG"
+_DEBUG = "HAULIER_DEBUG"
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -84,11 +84,16 @@ def end_at_once() -> None:
     os._exit(Interrupted.exit_code)
 
 
+def is_debugging() -> bool:
+    """Tell whether the user wants to see where an error came from and what a store answered."""
+    return bool(os.environ.get(_DEBUG))
+
+
 def exit_code_of(error: Exception) -> int:
     """Say on stderr what went wrong and what to do about it; return the exit code."""
     if isinstance(error, BrokenPipeError):
         return 1
-    if os.environ.get(DEBUG):
+    if is_debugging():
         traceback.print_exception(error)
     if isinstance(error, Interrupted):
         say("; ".join(filter(None, [error.message, error.hint])))
@@ -99,5 +104,5 @@ def exit_code_of(error: Exception) -> int:
             say(f"  {printable(error.hint)}")
         return error.exit_code
     say(f"error: {type(error).__name__}: {printable(error)}")
-    say(f"  This is a bug in haulier. Set {DEBUG}=1 to see where, and please report it.")
+    say(f"  This is a bug in haulier. Set {_DEBUG}=1 to see where, and please report it.")
     return 1

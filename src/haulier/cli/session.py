@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from haulier.cli.render import progress
-from haulier.cli.running import run
+from haulier.cli.running import is_debugging, run
 from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.open import open_archive
 from haulier.settings import Settings
@@ -68,6 +68,9 @@ class Session:
 
 def _log_at(level: str) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    if is_debugging():
+        # Ours alone: what libraries log at this level may hold secrets.
+        logging.getLogger("haulier").setLevel(logging.DEBUG)
     if logging.getLogger().level >= logging.WARNING:
         # It warns of every single attempt; what comes of them all is told anyway.
         logging.getLogger("stamina").setLevel(logging.ERROR)

@@ -186,12 +186,19 @@ def _go_on(
     from haulier.cli.memory import keep_freed_memory
     from haulier.cli.output import failures_as_json, say
     from haulier.cli.session import RESUME, Session
+    from haulier.journeys.archive.upload import count_failed
 
     keep_freed_memory()
     session = Session(data=data, limit_rate=limit_rate, silent=as_json)
+
+    async def act(ctx: ArchiveContext) -> tuple[list[UploadRecord], int]:
+        return await work(ctx), await count_failed(ctx)
+
     with failures_as_json(as_json, "upload", references or ["all"]):
-        done = session.run(work, hint=RESUME)
-    if not done:
+        done, failed = session.run(act, hint=RESUME)
+    if not done and failed:
+        say(f"nothing was interrupted; {failed} failed: mend that and run `haulier retry --failed`")
+    elif not done:
         say("nothing was left to do")
     _end(done, as_json)
 

@@ -181,7 +181,8 @@ def _parse_rate(rate: str, text: str) -> int | None:
     try:
         rate_bps = parse_size(rate.removesuffix("/s"))
     except UsageError:
-        raise UsageError(f"{rate!r} in {text!r} is not a rate", hint=_LIMIT_HINT) from None
+        where = "" if rate == text else f" in {text!r}"
+        raise UsageError(f"{rate!r}{where} is not a rate", hint=_LIMIT_HINT) from None
     if rate_bps < 1024:
         raise UsageError(f"the rate {rate!r} is below 1 KiB per second", hint=_LIMIT_HINT)
     return rate_bps

@@ -7,6 +7,7 @@ but for one: an answer that names the bucket's true region is followed once.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from haulier.store.s3_credentials import CredentialSource, S3Access
 from haulier.store.s3_errors import Rejection, error_of, error_of_connection
 from haulier.store.s3_signing import signed_headers, signed_link
 
+_log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 PIECE_BYTES = 256 << 10
 MAX_ANSWER_BYTES = 16 << 20
@@ -156,6 +158,10 @@ class S3Http:
         for is_last in (False, True):
             with self.connection_errors(what):
                 response = await self._attempt(method, key, query, headers, body)
+            _log.debug(
+                "%r %r: %d, request id %r",
+                what, dict(query), response.status, response.headers.get("x-amz-request-id", ""),
+            )  # fmt: skip
             if response.status < 300:
                 return response
             async with response:

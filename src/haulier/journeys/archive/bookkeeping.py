@@ -6,6 +6,7 @@ A crash in between leaves the row running, which is the truth: it was begun and 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from haulier.core.progress import Meter
 from haulier.core.records import OperationRecord, OperationStatus
 from haulier.errors import HaulierError, Interrupted, Transient
 from haulier.journeys.archive.context import ArchiveContext
+
+_log = logging.getLogger(__name__)
 
 
 class RunningOperation:
@@ -115,6 +118,7 @@ async def operation(
         await finish(OperationStatus.FAILED, error.message)
         if not keep_failure:
             raise
+        _log.debug("%s of %r failed", operation_type, target_path, exc_info=True)
     except BaseException as error:
         await finish(OperationStatus.FAILED, f"{type(error).__name__}: {error}")
         raise

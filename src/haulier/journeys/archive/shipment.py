@@ -28,7 +28,7 @@ from haulier.core.records import (
     UploadRecord,
     new_operation_id,
 )
-from haulier.errors import HaulierError, Transient, UnknownReference
+from haulier.errors import HaulierError, StorageFull, Transient, UnknownReference
 from haulier.journeys.archive.context import ArchiveContext, StageReached
 from haulier.journeys.archive.destination import Destination, OpenDestination
 from haulier.journeys.archive.options import UploadOptions
@@ -238,7 +238,7 @@ def failed(ctx: ArchiveContext, record: UploadRecord, error: HaulierError) -> Up
             "error": {
                 "code": error.code,
                 "hint": error.hint,
-                "retryable": isinstance(error, Transient),
+                "retryable": isinstance(error, Transient | StorageFull),
             },
         },
     )

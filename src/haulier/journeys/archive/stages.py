@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 
 from haulier.catalog.journal import JournalStage
 from haulier.core.records import OperationStatus, UploadRecord
@@ -16,6 +17,7 @@ from haulier.journeys.archive import completing, lease, proving, sending
 from haulier.journeys.archive.context import ArchiveContext, StageReached
 from haulier.journeys.archive.shipment import Shipment, commit, failed
 
+_log = logging.getLogger(__name__)
 _RESTARTS = 3
 
 
@@ -67,6 +69,7 @@ async def _walk_stages(ctx: ArchiveContext, shipment: Shipment, *, resumed: bool
 
 
 async def _record_failure(ctx: ArchiveContext, shipment: Shipment, error: HaulierError) -> None:
+    _log.debug("the upload of %r failed", shipment.record.target_path, exc_info=True)
     shipment.meter.fail(error.message)
     if shipment.journal.stage is JournalStage.VERIFIED:
         await completing.leave_unmoved(ctx, shipment, error)

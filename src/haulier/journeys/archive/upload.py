@@ -31,6 +31,7 @@ from haulier.journeys.archive.stages import as_haulier_error, carry_on
 _RESUMABLE = frozenset(
     {OperationStatus.PENDING, OperationStatus.RUNNING, OperationStatus.CANCELLED}
 )
+_FAILED = frozenset({OperationStatus.FAILED, OperationStatus.PARTIAL})
 
 
 async def upload(
@@ -229,11 +230,22 @@ async def retry(
             )
         chosen.append(journals[record.operation_id])
     if failed_ones:
-        for journal in journals.values():
-            record = await ctx.catalog.get_operation(journal.operation_id)
-            if record.status in {OperationStatus.FAILED, OperationStatus.PARTIAL}:
-                chosen.append(journal)
+        chosen += await _failed(ctx)
     return [await _go_on(ctx, journal) for journal in chosen]
+
+
+async def count_failed(ctx: ArchiveContext) -> int:
+    """Return how many uploads `retry` would try again."""
+    return len(await _failed(ctx))
+
+
+async def _failed(ctx: ArchiveContext) -> list[UploadJournal]:
+    journals = await ctx.catalog.read(lambda tx: tx.list_uploads())
+    return [
+        journal
+        for journal in journals
+        if (await ctx.catalog.get_operation(journal.operation_id)).status in _FAILED
+    ]
 
 
 async def _go_on(ctx: ArchiveContext, journal: UploadJournal) -> UploadRecord:
