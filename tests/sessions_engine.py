@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.locks import MemoryLocks
+from haulier.core.jobs import new_job
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order
 from haulier.errors import QuotaExceeded
@@ -48,6 +49,9 @@ class Ledger:
         if sum(self.reserved.values()) > self.quota:
             self.reserved[session.session_id] -= size_bytes
             raise QuotaExceeded("over quota")
+
+    def verifying(self, tx, session):
+        tx.jobs.enqueue(new_job("verify", utc_now(), subject=session.file_id))
 
     def completed(self, tx, session, whole):
         assert session.file_id not in self.files

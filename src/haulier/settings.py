@@ -268,6 +268,23 @@ class ServerSettings(_Group):
     durability: Literal["none", "chunk", "complete"] = _setting(
         "chunk", "DURABILITY", meaning="what an answer promises when the power fails"
     )
+    clamd_url: Annotated[str, _url("unix", "tcp")] | None = _setting(
+        None, "CLAMD_URL", meaning="ClamAV's daemon: `unix:/PATH` or `tcp://HOST:PORT`"
+    )
+    clamd_max_file_mb: Annotated[int, Field(ge=1, le=4096)] = _setting(
+        25,
+        "CLAMD_MAX_FILE_MB",
+        meaning="the least of its MaxFileSize, MaxScanSize and StreamMaxLength, in MiB",
+    )
+    scan_policy: Literal["block", "allow"] | None = _setting(
+        None,
+        "SCAN_POLICY",
+        meaning="whether files are served before they were scanned",
+        shown="`block` with CLAMD_URL, else `allow`",
+    )
+    scan_on_error: Literal["block", "allow"] = _setting(
+        "block", "SCAN_ON_ERROR", meaning="whether files are served that could not be scanned"
+    )
 
 
 class RemoteSettings(BaseModel):

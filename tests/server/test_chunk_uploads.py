@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -163,6 +164,8 @@ def test_a_wanted_checksum_is_checked(http):
     for number in (2, 1, 3, 4):
         answer = put(http, late, number)
     assert (answer.status_code, answer.json()["status"]) == (202, "verifying")
+    assert until_ended(http, answer.json()["job_id"])["status"] == "completed"
+    assert http.get(f"/api/files/upload/{late['session_id']}").json()["status"] == "completed"
     wrong = start(http, checksum="sha256:" + "0" * 64)
     for number in (1, 2, 3, 4):
         answer = put(http, wrong, number)
@@ -278,4 +281,35 @@ def test_the_chunked_api_verifies_before_it_says_completed(http):
             headers={"X-Chunk-Number": str(number)},
         )
     done = http.post(f"{base}/complete")
+    if done.status_code == 202:
+        assert done.json()["status"] == "verifying"
+        until_ended(http, done.json()["job_id"])
+        done = http.post(f"{base}/complete")
     assert (done.status_code, done.json()["checksum"]) == (200, wanted)
+    assert http.post(f"{base}/complete").json() == done.json()
+
+
+def until_ended(http, job_id):
+    while (job := http.get(f"/api/jobs/{job_id}").json())["status"] in {"pending", "running"}:
+        time.sleep(0.02)
+    return job
+
+
+def test_another_file_than_was_named_is_refused_after_it_was_hashed(http):
+    given = {"file_name": "a.wav", "file_size": len(DATA), "checksum": "sha256:" + "0" * 64}
+    session = http.post("/upload/chunked/init", json=given).json()
+    base = f"/upload/chunked/{session['file_id']}"
+    for number in (4, 3, 2, 1):
+        http.post(
+            f"{base}/chunk",
+            content=piece(session, number),
+            headers={"X-Chunk-Number": str(number)},
+        )
+    first = http.post(f"{base}/complete")
+    if first.status_code == 202:
+        job = until_ended(http, first.json()["job_id"])
+        assert (job["kind"], job["status"]) == ("verify", "failed")
+        assert "not sha256:000" in job["error"]
+    for _ in range(2):
+        again = http.post(f"{base}/complete")
+        assert (again.status_code, again.json()["code"]) == (422, "checksum-mismatch")

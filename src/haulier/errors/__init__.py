@@ -59,7 +59,10 @@
     │   ├── ChecksumMismatch
     │   ├── NotSignedIn
     │   ├── TooManyRequests
-    │   └── UserExists
+    │   ├── UserExists
+    │   ├── ScanPending
+    │   ├── ScanInconclusive
+    │   └── FileInfected
     ├── ExternalServiceError
     ├── ScanFailed
     ├── StorageFull
@@ -104,6 +107,7 @@ from haulier.errors.files import (
     ChunkConflict,
     ChunksMissing,
     FileError,
+    FileInfected,
     FileNotFoundError,  # noqa: A004  # the public name, used as haulier.errors.FileNotFoundError
     FilePermissionError,
     FileSizeError,
@@ -112,6 +116,8 @@ from haulier.errors.files import (
     LockLost,
     NotSignedIn,
     QuotaExceeded,
+    ScanInconclusive,
+    ScanPending,
     SessionConflict,
     SessionGone,
     TooManyRequests,
@@ -167,6 +173,7 @@ __all__ = [
     "EncoderFailed",
     "ExternalServiceError",
     "FileError",
+    "FileInfected",
     "FileNotFoundError",
     "FilePermissionError",
     "FileSizeError",
@@ -193,6 +200,8 @@ __all__ = [
     "RateLimited",
     "RequestRejected",
     "ScanFailed",
+    "ScanInconclusive",
+    "ScanPending",
     "ServiceFault",
     "SessionConflict",
     "SessionGone",

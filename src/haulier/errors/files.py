@@ -152,3 +152,24 @@ class TooManyRequests(FileError):
 
     code, http_status = "too-many-requests", 429
     advice = "Wait as long as Retry-After says, then try again."
+
+
+class ScanPending(FileError):
+    """The file has to be scanned for malware before it is served."""
+
+    code, http_status = "scan-pending", 423
+    advice = "Try again in a moment."
+
+
+class ScanInconclusive(FileError):
+    """The file could not be scanned for malware, and is not served for that."""
+
+    code, http_status = "scan-inconclusive", 423
+    advice = "An operator finds the cause in the message; SCAN_ON_ERROR=allow serves such files."
+
+
+class FileInfected(FileError):
+    """Malware was found in the file; it is quarantined and never served."""
+
+    code, http_status = "file-infected", 410
+    advice = "Delete the file, and look at where it came from."

@@ -1,16 +1,41 @@
-"""What becomes of uploads: quota set aside while they run, a stored file when they are whole."""
+"""What becomes of uploads: quota set aside while they run, a stored file and jobs afterwards."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from haulier.catalog.transaction import Tx
-from haulier.core.accounts import StoredFile
+from haulier.core.accounts import ScanState, StoredFile
+from haulier.core.jobs import FileJob, new_job
+from haulier.core.mime import mime_type_of
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
 from haulier.errors import QuotaExceeded
 
+# What somebody waits for goes first.
+_PRIORITIES = {
+    FileJob.VERIFY: 20,
+    FileJob.SCAN: 10,
+    FileJob.THUMBNAIL: 0,
+    FileJob.DIGEST: -10,
+}
+# A scanner may be away for half a day.
+_ATTEMPTS = {FileJob.SCAN: 24}
+_ATTEMPTS_OTHERWISE = 8
+_NO_SCANNER = "this server has no scanner"
+
 
 class Reception:
-    """The session engine's hooks: quota and stored files, in the engine's transactions."""
+    """The session engine's hooks: quota, stored files and jobs, in the engine's transactions.
+
+    Args:
+        scans: whether files are scanned; otherwise they say that they were not.
+        enqueued: called, from any thread, once new jobs are committed.
+    """
+
+    def __init__(self, *, scans: bool = False, enqueued: Callable[[], None] = lambda: None) -> None:
+        self._scans = scans
+        self._enqueued = enqueued
 
     def started(self, tx: Tx, session: UploadSession) -> None:
         """Set the announced size aside."""
@@ -25,30 +50,43 @@ class Reception:
         if not tx.users.reserve(session.owner_id, size_bytes):
             raise QuotaExceeded(f"{session.name} does not fit into what is left of your quota")
 
+    def verifying(self, tx: Tx, session: UploadSession) -> None:
+        """Have the file hashed."""
+        self._enqueue(tx, session, FileJob.VERIFY, session_id=session.session_id)
+
     def completed(self, tx: Tx, session: UploadSession, whole: WholeFile) -> None:
-        """Record the file, and count it where it was set aside before."""
+        """Record the file, count it where it was set aside before, and have it looked at."""
         assert session.file_id is not None
         now = utc_now()
         tx.users.release(session.owner_id, whole.size_bytes, whole.size_bytes)
-        tx.stored.put(
-            StoredFile(
-                file_id=session.file_id,
-                owner_id=session.owner_id,
-                name=session.name,
-                folder=session.folder or "",
-                size_bytes=whole.size_bytes,
-                mime_type=session.mime_type,
-                crc64nvme=f"{whole.crc64nvme:016x}",
-                crc32=f"{whole.crc32:08x}",
-                sha256=_sha256_of(session),
-                tags=session.tags,
-                created_at=now,
-                modified_at=now,
-            )
+        stored = StoredFile(
+            file_id=session.file_id,
+            owner_id=session.owner_id,
+            name=session.name,
+            folder=session.folder or "",
+            size_bytes=whole.size_bytes,
+            mime_type=session.mime_type,
+            crc64nvme=f"{whole.crc64nvme:016x}",
+            crc32=f"{whole.crc32:08x}",
+            sha256=_sha256_of(session),
+            tags=session.tags,
+            created_at=now,
+            modified_at=now,
+            scan_state=ScanState.PENDING if self._scans else ScanState.SKIPPED,
+            scan_detail=None if self._scans else _NO_SCANNER,
         )
+        tx.stored.put(stored)
+        if self._scans:
+            self._enqueue(tx, session, FileJob.SCAN)
+        if _may_be_image(stored):
+            self._enqueue(tx, session, FileJob.THUMBNAIL)
+        if stored.sha256 is None:
+            self._enqueue(tx, session, FileJob.DIGEST)
 
     def ended(self, tx: Tx, session: UploadSession) -> None:
         """Give back what was set aside."""
+        if session.file_id is not None:
+            tx.jobs.cancel_of_subject(session.file_id, utc_now())
         reserved = session.size_bytes
         if reserved is None and session.order is Order.SEQUENTIAL:
             reserved = session.offset
@@ -56,6 +94,25 @@ class Reception:
             chunks = tx.sessions.chunks(session.session_id).values()
             reserved = sum(one.span.length for one in chunks)
         tx.users.release(session.owner_id, reserved)
+
+    def _enqueue(self, tx: Tx, session: UploadSession, kind: FileJob, **payload: str) -> None:
+        tx.jobs.enqueue(
+            new_job(
+                kind,
+                utc_now(),
+                payload=payload,
+                subject=session.file_id,
+                owner_id=session.owner_id,
+                priority=_PRIORITIES[kind],
+                max_attempts=_ATTEMPTS.get(kind, _ATTEMPTS_OTHERWISE),
+            )
+        )
+        tx.after_commit(self._enqueued)
+
+
+def _may_be_image(stored: StoredFile) -> bool:
+    known = stored.mime_type or mime_type_of(stored.name) or ""
+    return known.startswith("image/") and stored.size_bytes > 0
 
 
 def _sha256_of(session: UploadSession) -> str | None:

@@ -12,6 +12,7 @@ from haulier.server import (
     auth_routes,
     chunked_routes,
     file_routes,
+    job_routes,
     operations_routes,
     resumable_routes,
     tus_routes,
@@ -49,6 +50,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         tus_routes,
         resumable_routes,
         file_routes,
+        job_routes,
         auth_routes,
         operations_routes,
     )

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from haulier.core.sessions.session import SessionStatus
-from haulier.errors import ChunksMissing
+from haulier.core.sessions.session import SessionStatus, UploadSession
+from haulier.errors import ChecksumMismatch, ChunksMissing
 from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.job_routes import job_of
 from haulier.server.problems import problem
 from haulier.server.upload_routes import (
     FileUploadRequest,
@@ -75,15 +76,19 @@ async def complete(request: Request, session: OwnChunks, services: TheServices) 
     except ChunksMissing as exc:
         missing = [n for first, last in exc.missing for n in range(first, last + 1)]
         return problem(request, 409, exc.code, exc.message, missing=missing, advice=exc.hint)
+    if done.status is SessionStatus.FAILED:
+        raise ChecksumMismatch(done.error or "it failed", hint="Begin a new upload of the file.")
+    job_id = await job_of(services, done)
     if done.status is SessionStatus.VERIFYING:
-        done = await services.finisher.verify(session.session_id)
+        waiting = {"file_id": done.session_id, "status": "verifying", "job_id": job_id}
+        return JSONResponse(waiting, 202)
     stored = await file_of(services, done)
     return JSONResponse(
         {
             "file_id": stored["id"],
             "status": "completed",
-            "checksum": stored["sha256"] or stored["crc32"],
-            "job_id": None,
+            "checksum": _checksum_of(stored, session),
+            "job_id": job_id,
         }
     )
 
@@ -98,3 +103,9 @@ async def status(session: OwnChunks, services: TheServices) -> dict[str, Any]:
         "bytes": received.size_bytes,
         "percent": percent_of(session, received),
     }
+
+
+def _checksum_of(stored: dict[str, Any], session: UploadSession) -> str:
+    """Return the SHA-256 when the client named one, else the CRC-32: the same at each asking."""
+    wanted = session.wanted_checksum or ""
+    return wanted if wanted.startswith("sha256:") else str(stored["crc32"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -59,7 +60,24 @@ async def get_file(stored: VisibleFile) -> JSONResponse:
 @router.api_route("/files/{file_id}/download", methods=["GET", "HEAD"], response_class=Response)
 async def download(stored: VisibleFile, services: TheServices, *, inline: bool = False) -> Response:
     """Return a file's bytes, or ranges of them."""
+    services.scan_policy.check(stored)
     return RangeFile(stored, services.stage, inline=inline)
+
+
+@router.get("/files/{file_id}/thumbnail", response_class=Response)
+async def thumbnail(stored: VisibleFile, services: TheServices) -> Response:
+    """Return a small picture of an image, as WebP of at most 320 by 320 pixels."""
+    services.scan_policy.check(stored)
+    path = services.file_jobs.thumbnail_path(stored.file_id)
+    try:
+        picture = await asyncio.to_thread(path.read_bytes)
+    except FileNotFoundError:
+        raise NoSuchFile(
+            f"there is no picture of {stored.name}",
+            hint="Pictures are made of images, soon after they were uploaded.",
+        ) from None
+    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return Response(picture, media_type="image/webp", headers=headers)
 
 
 @router.put("/content/{path:path}", status_code=201)
@@ -119,4 +137,6 @@ def metadata_of(stored: StoredFile) -> dict[str, Any]:
         "crc32": f"crc32:{stored.crc32}",
         "sha256": None if stored.sha256 is None else f"sha256:{stored.sha256}",
         "tags": row["tags"],
+        "scan_state": stored.scan_state,
+        "scan_detail": stored.scan_detail,
     }

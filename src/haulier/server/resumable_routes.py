@@ -11,7 +11,6 @@ from email.message import Message
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
 from haulier.core.file_names import clean_name
@@ -28,6 +27,7 @@ from haulier.server.bodies import body_of, length_of
 from haulier.server.chunk_bodies import checks_of_headers, digests_in
 from haulier.server.direct import send_interim
 from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.job_routes import job_of
 from haulier.server.problems import error_answer
 from haulier.server.services import Services
 from haulier.server.tus_routes import OwnSession, location_of, media_type_of, refuse_ended
@@ -150,8 +150,8 @@ async def _take(
     if current.status is SessionStatus.COMPLETED:
         return JSONResponse(await file_of(services, current), 201, headers=headers)
     if current.status is SessionStatus.VERIFYING:
-        verify = BackgroundTask(services.finisher.verify, current.session_id)
-        return JSONResponse({"status": "verifying"}, 202, headers=headers, background=verify)
+        waiting = {"status": "verifying", "job_id": await job_of(services, current)}
+        return JSONResponse(waiting, 202, headers=headers)
     return Response(status_code=201 if request.method == "POST" else 204, headers=headers)
 
 

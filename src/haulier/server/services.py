@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from haulier.catalog.catalog import Catalog
+from haulier.coordination.bells import MemoryBell
 from haulier.coordination.limits import RateLimiter
 from haulier.coordination.locks import MemoryLocks
 from haulier.errors import ConfigurationError, HaulierError
 from haulier.files.accounts import Accounts
 from haulier.files.reception import Reception
+from haulier.files.scanning import ScanPolicy
 from haulier.files.secret import kept_secret
 from haulier.files.tokens import SHORTEST_SECRET, Tokens
+from haulier.jobs.file_jobs import FileJobs
+from haulier.jobs.runner import Runner
+from haulier.media.clamd import Clamd
+from haulier.media.isolation import Workers
+from haulier.media.scan import Scanner
 from haulier.settings import Settings
 from haulier.transfer.sessions.engine import SessionEngine
 from haulier.transfer.sessions.finishing import Finisher
@@ -43,6 +50,8 @@ class Services:
     finisher: Finisher
     joiner: Joiner | None
     sweeper: Sweeper
+    scan_policy: ScanPolicy
+    file_jobs: FileJobs
     sign_in_limit: RateLimiter
 
 
@@ -63,13 +72,45 @@ def tokens_of(settings: Settings) -> Tokens:
     return Tokens(kept_secret(settings.general.data / "jwt-secret"))
 
 
+def scan_policy_of(settings: Settings) -> ScanPolicy:
+    """Return which files are served.
+
+    Raises:
+        ConfigurationError: they are to wait for a scanner, and there is none.
+    """
+    given, scans = settings.server.scan_policy, settings.server.clamd_url is not None
+    if given == "block" and not scans:
+        raise ConfigurationError(
+            "SCAN_POLICY=block makes files wait for a scanner, and there is none",
+            hint="Set CLAMD_URL to where ClamAV's daemon listens, or SCAN_POLICY to allow.",
+        )
+    return ScanPolicy(
+        scans=scans,
+        serves_pending=given == "allow",
+        serves_errors=settings.server.scan_on_error == "allow",
+    )
+
+
+def scanner_of(settings: Settings) -> Scanner | None:
+    """Return what looks for malware, if anything does.
+
+    Raises:
+        ConfigurationError: CLAMD_URL can't be.
+    """
+    url, max_bytes = settings.server.clamd_url, settings.server.clamd_max_file_mb << 20
+    if url is None:
+        return None
+    return Clamd(url, max_stream_bytes=max_bytes, max_file_bytes=max_bytes)
+
+
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Put the services together, mend what a crash left, and sweep while the block runs."""
-    tokens = tokens_of(settings)
+    """Put the services together, mend what a crash left; sweep and do jobs while the block runs."""
+    tokens, policy, scanner = tokens_of(settings), scan_policy_of(settings), scanner_of(settings)
     data = settings.general.data
     async with await Catalog.open(settings.catalog_url) as catalog:
-        locks, hashes, hooks = MemoryLocks(), HashesInOrder(), Reception()
+        locks, hashes, bell = MemoryLocks(), HashesInOrder(), MemoryBell()
+        hooks = Reception(scans=policy.scans, enqueued=bell.ring)
         stage = LocalStage(
             data / "uploads",
             data / "files",
@@ -105,6 +146,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         sweeper = Sweeper(
             catalog=catalog, stage=stage, finisher=finisher, joiner=joiner, locks=locks
         )
+        workers = Workers()
+        file_jobs = FileJobs(
+            catalog=catalog,
+            stage=stage,
+            finisher=finisher,
+            scanner=scanner,
+            workers=workers,
+            data=data,
+        )
         services = Services(
             settings=settings,
             catalog=catalog,
@@ -115,17 +165,29 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             finisher=finisher,
             joiner=joiner,
             sweeper=sweeper,
+            scan_policy=policy,
+            file_jobs=file_jobs,
             sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
         )
         await sweeper.sweep()
-        sweeping = asyncio.create_task(_sweep_forever(sweeper))
+        runner = Runner(catalog=catalog, kinds=file_jobs.kinds(), bell=bell)
         try:
-            yield services
+            async with workers, _beside(runner.run()), _beside(_sweep_forever(sweeper)):
+                yield services
         finally:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
             await stage.aclose()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Let `work`, which has no end, run while the block does."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _sweep_forever(sweeper: Sweeper) -> None:

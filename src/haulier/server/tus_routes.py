@@ -203,6 +203,7 @@ async def content(session: OwnSession, services: TheServices) -> Response:
     stored = await services.catalog.read(lambda tx: tx.stored.get(file_id))
     if stored is None:
         raise NoSuchSession("the file was deleted")
+    services.scan_policy.check(stored)
     return RangeFile(stored, services.stage)
 
 
@@ -238,10 +239,7 @@ async def _append(
     headers = {"Upload-Offset": str(current.offset)}
     if current.status is SessionStatus.RECEIVING:
         headers |= tus.expires_header(current.expires_at)
-    waiting = None
-    if current.status is SessionStatus.VERIFYING:
-        waiting = BackgroundTask(services.finisher.verify, current.session_id)
-    return Response(status_code=204, headers=headers, background=waiting)
+    return Response(status_code=204, headers=headers)
 
 
 async def _join(joiner: Joiner, session_id: str) -> None:

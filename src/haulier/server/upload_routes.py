@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
 from haulier.core.accounts import User
@@ -25,6 +24,7 @@ from haulier.files.access import check_upload
 from haulier.server.chunk_bodies import read_chunk
 from haulier.server.file_routes import metadata_of
 from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.job_routes import job_of
 from haulier.server.services import Services
 from haulier.transfer.sessions.engine import ChunkReceipt, NewUpload
 
@@ -177,8 +177,8 @@ async def finished(
         whole = {**answer, "status": "completed", "file": await file_of(services, session)}
         return JSONResponse(whole, 200 if repeated else 201)
     if session.status is SessionStatus.VERIFYING:
-        verify = BackgroundTask(services.finisher.verify, session.session_id)
-        return JSONResponse({**answer, "status": "verifying"}, 202, background=verify)
+        waiting = {"status": "verifying", "job_id": await job_of(services, session)}
+        return JSONResponse({**answer, **waiting}, 202)
     return JSONResponse(answer)
 
 

@@ -81,6 +81,9 @@ async def _check(receiving, session_id, chunks, offsets, done) -> None:
         session = await receiving.engine.append(
             session_id, session.offset, body_of(data[session.offset :])
         )
+    elif session.status is SessionStatus.RECEIVING and not received.missing():
+        # Killed between the last chunk's row and the answer to it: the client asks again.
+        session = await receiving.engine.complete(session_id)
     elif session.status is SessionStatus.RECEIVING:
         for first, last in received.missing():
             for number in range(first, last + 1):

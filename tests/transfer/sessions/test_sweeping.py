@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from haulier import errors
+from haulier.core.records import utc_now
 from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import Order, SessionStatus, WholeFile
 from haulier.errors import SessionGone
@@ -74,6 +75,26 @@ async def test_a_crash_while_finishing_is_mended(tmp_path, receiving, renamed):
     assert after.bytes_of(done) == b"abcdefgh"
     assert list(after.ledger.files) == [done.file_id]
     await after.stage.aclose()
+
+
+async def test_what_can_not_be_verified_is_given_up_once_its_job_is(receiving):
+    wanted = "sha256:" + "0" * 64
+    session = await receiving.start(8, chunk_size=4, wanted_checksum=wanted)
+    await receiving.engine.put_chunk(session.session_id, 2, body_of(b"efgh"))
+    await receiving.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
+    now = receiving.clock()
+
+    def give_up(tx):
+        job = tx.jobs.claim({"verify"}, utc_now(), utc_now())
+        assert tx.jobs.fail(job, "the disk can't be read", now)
+
+    assert await receiving.sweeper.sweep() == Swept()
+    await receiving.catalog.transaction(give_up)
+    assert (await receiving.sweeper.sweep()).unverifiable == 1
+    failed = await receiving.engine.get(session.session_id)
+    assert (failed.status, failed.error) == (SessionStatus.FAILED, "the disk can't be read")
+    assert receiving.ledger.reserved == {}
+    assert not receiving.stage.path_of(failed.file_id).exists()
 
 
 async def test_files_that_belong_to_nothing_are_removed_and_others_are_not(receiving):

@@ -7,7 +7,6 @@ be hashed first. A crash between any two of these is mended by finishing once mo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,9 +15,8 @@ from typing import Protocol
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.transaction import Tx
 from haulier.coordination.locks import Locks
-from haulier.core.checksums import RunningChecksum, format_checksum, parse_checksum
+from haulier.core.checksums import format_checksum, parse_checksum
 from haulier.core.records import new_file_id, utc_now
-from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import (
     Order,
     ReceivedChunks,
@@ -28,6 +26,7 @@ from haulier.core.sessions.session import (
 )
 from haulier.errors import ChecksumMismatch, ChunksMissing, ExternalServiceError, SessionConflict
 from haulier.errors import FileNotFoundError as NoSuchSession
+from haulier.transfer.sessions.hashing import checksum_of_file
 from haulier.transfer.sessions.order import JOINABLE, HashesInOrder
 from haulier.transfer.sessions.staging import Stage
 
@@ -50,6 +49,9 @@ class SessionHooks(Protocol):
 
     def grew(self, tx: Tx, session: UploadSession, size_bytes: int) -> None:
         """A session whose size was not told at its start turns out that much larger."""
+
+    def verifying(self, tx: Tx, session: UploadSession) -> None:
+        """A file lies at its place and has to be hashed before it is seen: see to it."""
 
     def completed(self, tx: Tx, session: UploadSession, whole: WholeFile) -> None:
         """A file lies at its place under `session.file_id`: record it."""
@@ -124,7 +126,11 @@ class Finisher:
             session, received = await self._load(session_id)
             if session.status is not SessionStatus.VERIFYING:
                 return session
-            found = await self._hash(session)
+            assert session.file_id is not None
+            assert session.wanted_checksum is not None
+            algorithm = parse_checksum(session.wanted_checksum)[0]
+            size_bytes = session.size_bytes or 0
+            found = await checksum_of_file(self._stage, session.file_id, size_bytes, algorithm)
             if found != session.wanted_checksum:
                 await self._refuse(session, found)
             return await self._complete(session, _join(session, received))
@@ -176,15 +182,6 @@ class Finisher:
             await self._refuse(session, found)
         return True
 
-    async def _hash(self, session: UploadSession) -> str:
-        assert session.file_id is not None
-        assert session.wanted_checksum is not None
-        checksum = RunningChecksum(parse_checksum(session.wanted_checksum)[0])
-        async with self._stage.read(session.file_id, Span(0, session.size_bytes or 0)) as pieces:
-            async for piece in pieces:
-                await asyncio.to_thread(checksum.update, piece)
-        return str(checksum)
-
     async def _refuse(self, session: UploadSession, found: str) -> None:
         words = f"{session.name} has {found}, not {session.wanted_checksum}"
         await self.fail(session, words)
@@ -205,8 +202,14 @@ class Finisher:
         expected: set[SessionStatus] | frozenset[SessionStatus],
     ) -> UploadSession:
         moved = replace(session, status=status)
-        if not await self._catalog.transaction(lambda tx: tx.sessions.move(moved, expected)):
-            raise ExternalServiceError(f"the upload of {session.name} was changed meanwhile")
+
+        def record(tx: Tx) -> None:
+            if not tx.sessions.move(moved, expected):
+                raise ExternalServiceError(f"the upload of {session.name} was changed meanwhile")
+            if status is SessionStatus.VERIFYING:
+                self._hooks.verifying(tx, moved)
+
+        await self._catalog.transaction(record)
         return moved
 
     async def _complete(self, session: UploadSession, whole: WholeFile) -> UploadSession:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
 from haulier.coordination.locks import Locks
+from haulier.core.jobs import JobState
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import SessionStatus, UploadSession
 from haulier.errors import ChecksumMismatch, ExternalServiceError, LockBusy, StorageFull
@@ -32,7 +34,7 @@ class Swept:
 
     joined: int = 0
     finished: int = 0
-    verified: int = 0
+    unverifiable: int = 0
     expired: int = 0
     forgotten: int = 0
     orphans: int = 0
@@ -72,7 +74,7 @@ class Sweeper:
         return Swept(
             joined=await self._join_waiting(),
             finished=await self._finish_interrupted(),
-            verified=await self._verify_waiting(),
+            unverifiable=await self._fail_unverifiable(),
             expired=await self._expire(),
             forgotten=await self._forget(),
             orphans=await self._discard_orphans(),
@@ -101,15 +103,37 @@ class Sweeper:
             finished += 1
         return finished
 
-    async def _verify_waiting(self) -> int:
-        verified = 0
+    async def _fail_unverifiable(self) -> int:
+        """End sessions whose file could not be hashed however often it was tried."""
+        failed = 0
         for session_id in await self._list({SessionStatus.VERIFYING}, before=None):
-            try:
-                await self._finisher.verify(session_id)
-            except (ChecksumMismatch, ExternalServiceError, LockBusy):
+            # Without the lock first: a job that hashes has it for long.
+            if await self._hopeless(session_id) is None:
                 continue
-            verified += 1
-        return verified
+            try:
+                async with self._locks.hold(f"upload:{session_id}", breaking=False):
+                    session, reason = await self._get(session_id), await self._hopeless(session_id)
+                    if session is not None and reason is not None:
+                        await self._finisher.fail(session, reason)
+                        failed += 1
+            except LockBusy:
+                continue
+        return failed
+
+    async def _hopeless(self, session_id: str) -> str | None:
+        """Return why no job verifies the session's file any more; None while one does."""
+
+        def look(tx: Tx) -> str | None:
+            session = tx.sessions.get(session_id)
+            if session is None or session.status is not SessionStatus.VERIFYING:
+                return None
+            jobs = tx.jobs.of_subject(session.file_id or "")
+            if any(job.state in {JobState.PENDING, JobState.RUNNING} for job in jobs):
+                return None
+            last_error = jobs[-1].last_error if jobs else None
+            return last_error or f"{session.name} could not be verified"
+
+        return await self._catalog.read(look)
 
     async def _expire(self) -> int:
         expired = 0

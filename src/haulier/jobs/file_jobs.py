@@ -1,0 +1,187 @@
+"""What is done with a file after its upload: verified, scanned, hashed, pictured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
+from haulier.core.accounts import ScanState, StoredFile
+from haulier.core.jobs import FileJob, Job
+from haulier.core.records import utc_now
+from haulier.core.sessions.chunks import Span
+from haulier.errors import ChecksumMismatch, MediaError, MissingExtra
+from haulier.errors import FileNotFoundError as NoSuchFile
+from haulier.jobs.kinds import Done, JobKind
+from haulier.media.images import DEFAULT_LIMITS, ImageFormat, make_thumbnail
+from haulier.media.isolation import Workers
+from haulier.media.scan import Scanner, ScanResult, Verdict
+from haulier.transfer.sessions.finishing import Finisher
+from haulier.transfer.sessions.hashing import checksum_of_file
+from haulier.transfer.sessions.staging import Stage
+
+_THUMBNAIL_SIZE = (320, 320)
+_STATE_OF = {
+    Verdict.CLEAN: ScanState.CLEAN,
+    Verdict.INFECTED: ScanState.INFECTED,
+    Verdict.UNSCANNED: ScanState.ERROR,
+}
+_GONE = Done(result={"outcome": "the file is gone"})
+
+
+class FileJobs:
+    """The jobs about files.
+
+    Args:
+        catalog: where files are recorded.
+        stage: where their bytes lie.
+        finisher: completes sessions whose file was verified.
+        scanner: None when nothing is scanned; scan jobs wait until there is one again.
+        workers: where pictures are decoded.
+        data: directory for infected files (`quarantine`) and pictures (`cache/thumbnails`).
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        stage: Stage,
+        finisher: Finisher,
+        scanner: Scanner | None,
+        workers: Workers,
+        data: Path,
+    ) -> None:
+        self._catalog = catalog
+        self._stage = stage
+        self._finisher = finisher
+        self._scanner = scanner
+        self._workers = workers
+        self._quarantine = data / "quarantine"
+        self._thumbnails = data / "cache" / "thumbnails"
+
+    def kinds(self) -> list[JobKind]:
+        """Return the kinds that can be done here."""
+        kinds = [
+            JobKind(name=FileJob.VERIFY, run=self._verify, hopeless=(ChecksumMismatch, NoSuchFile)),
+            JobKind(name=FileJob.DIGEST, run=self._digest),
+            JobKind(
+                name=FileJob.THUMBNAIL, run=self._thumbnail, hopeless=(MediaError, MissingExtra)
+            ),
+        ]
+        if self._scanner is not None:
+            kinds.append(JobKind(name=FileJob.SCAN, run=self._scan, failed=_not_scanned))
+        return kinds
+
+    def thumbnail_path(self, file_id: str) -> Path:
+        """Return where the picture of a file lies, or would."""
+        return self._thumbnails / file_id[-2:] / f"{file_id}.webp"
+
+    async def _verify(self, job: Job) -> Done:
+        session = await self._finisher.verify(str(job.payload["session_id"]))
+        return Done(result={"session_status": session.status})
+
+    async def _digest(self, job: Job) -> Done:
+        stored = await self._living_file(job)
+        if stored is None:
+            return _GONE
+        found = stored.sha256
+        if found is None:
+            named = await checksum_of_file(self._stage, stored.file_id, stored.size_bytes, "sha256")
+            found = named.partition(":")[2]
+
+        def record(tx: Tx) -> None:
+            tx.stored.set_sha256(stored.file_id, found)
+
+        return Done(result={"sha256": found}, record=record)
+
+    async def _scan(self, job: Job) -> Done:
+        stored = await self._catalog.read(lambda tx: tx.stored.get(job.subject or ""))
+        if stored is None:
+            return _GONE
+        if stored.scan_state is not ScanState.INFECTED:
+            scanned = await self._ask_scanner(stored)
+            if scanned.verdict is not Verdict.INFECTED:
+                return _scanned(stored, scanned)
+            stored = replace(stored, scan_detail=scanned.signature)
+            # Known before its bytes are moved: from here on nothing serves them.
+            await self._catalog.transaction(lambda tx: _condemn(tx, stored))
+        await asyncio.to_thread(self._isolate, stored.file_id)
+        return Done(result={"state": ScanState.INFECTED, "detail": stored.scan_detail})
+
+    async def _thumbnail(self, job: Job) -> Done:
+        stored = await self._living_file(job)
+        if stored is None:
+            return _GONE
+        out = self.thumbnail_path(stored.file_id)
+        out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with self._on_disk(stored) as path:
+            written = await make_thumbnail(
+                path, out, workers=self._workers, size=_THUMBNAIL_SIZE, format=ImageFormat.WEBP
+            )
+        return Done(result={"width": written.width, "height": written.height})
+
+    async def _living_file(self, job: Job) -> StoredFile | None:
+        stored = await self._catalog.read(lambda tx: tx.stored.get(job.subject or ""))
+        if stored is None or stored.scan_state is ScanState.INFECTED:
+            return None
+        return stored
+
+    async def _ask_scanner(self, stored: StoredFile) -> ScanResult:
+        assert self._scanner is not None
+        path = self._stage.path_of(stored.file_id)
+        if path is not None:
+            return await self._scanner.scan_file(path)
+        async with self._stage.read(stored.file_id, Span(0, stored.size_bytes)) as pieces:
+            return await self._scanner.scan_stream(_as_bytes(pieces), name=stored.name)
+
+    @asynccontextmanager
+    async def _on_disk(self, stored: StoredFile) -> AsyncIterator[Path]:
+        """Give the file's path; one that lies elsewhere is fetched for the while."""
+        path = self._stage.path_of(stored.file_id)
+        if path is not None:
+            yield path
+            return
+        if stored.size_bytes > DEFAULT_LIMITS.max_bytes:
+            raise MediaError(f"{stored.name} is too large for a picture")
+        with NamedTemporaryFile(dir=self._thumbnails, prefix=".source-") as copy:
+            async with self._stage.read(stored.file_id, Span(0, stored.size_bytes)) as pieces:
+                async for piece in pieces:
+                    await asyncio.to_thread(copy.write, piece)
+            copy.flush()
+            yield Path(copy.name)
+
+    def _isolate(self, file_id: str) -> None:
+        """Move an infected file out of the way; may be done twice."""
+        self.thumbnail_path(file_id).unlink(missing_ok=True)
+        path = self._stage.path_of(file_id)
+        if path is None or not path.exists():
+            return
+        self._quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.rename(self._quarantine / file_id)
+
+
+def _scanned(stored: StoredFile, scanned: ScanResult) -> Done:
+    state = _STATE_OF[scanned.verdict]
+    return Done(
+        result={"state": state, "detail": scanned.reason, "scanner": scanned.scanner},
+        record=lambda tx: tx.stored.set_scan(stored.file_id, state, scanned.reason),
+    )
+
+
+def _condemn(tx: Tx, stored: StoredFile) -> None:
+    tx.stored.set_scan(stored.file_id, ScanState.INFECTED, stored.scan_detail)
+    tx.jobs.cancel_of_subject(stored.file_id, utc_now())
+
+
+def _not_scanned(tx: Tx, job: Job, why: str, is_last: bool) -> None:  # noqa: ARG001 - it is said after each attempt
+    tx.stored.set_scan(job.subject or "", ScanState.ERROR, why)
+
+
+async def _as_bytes(pieces: AsyncIterator[bytes | bytearray]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield bytes(piece)

@@ -1,0 +1,292 @@
+"""What follows an upload: the jobs about files, with the real engine, catalog and decoders."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from PIL import Image
+
+from haulier.catalog.catalog import Catalog
+from haulier.coordination.bells import MemoryBell
+from haulier.core.accounts import Role, ScanState
+from haulier.core.jobs import FileJob, JobState
+from haulier.core.sessions.session import Order, SessionStatus
+from haulier.files.accounts import Accounts
+from haulier.files.reception import Reception
+from haulier.jobs.file_jobs import FileJobs
+from haulier.jobs.runner import Runner
+from haulier.media.clamd import Clamd
+from haulier.media.isolation import Workers
+from haulier.testing.fake_clamd import ClamdFault, FakeClamd
+from haulier.transfer.sessions.engine import NewUpload
+from sessions_engine import Receiving, body_of, build
+
+pytestmark = pytest.mark.processes
+
+
+@dataclass
+class Place:
+    catalog: Catalog
+    receiving: Receiving
+    file_jobs: FileJobs
+    runner: Runner
+    owner: str
+
+    async def upload(self, content, name="notes.txt", **more):
+        session = await self.receiving.engine.start(
+            NewUpload(
+                owner_id=self.owner,
+                name=name,
+                size_bytes=len(content),
+                order=Order.SEQUENTIAL,
+                **more,
+            )
+        )
+        if content:
+            session = await self.receiving.engine.append(session.session_id, 0, body_of(content))
+        return session
+
+    async def stored(self, session):
+        return await self.catalog.read(lambda tx: tx.stored.get(session.file_id))
+
+    async def jobs(self, session):
+        found = await self.catalog.read(lambda tx: tx.jobs.of_subject(session.file_id))
+        return {job.kind: job for job in found}
+
+    async def settled(self, session):
+        """The jobs about a file, once each of them ended."""
+        living = {JobState.PENDING, JobState.RUNNING}
+        while any(job.state in living for job in (await self.jobs(session)).values()):
+            await asyncio.sleep(0.01)
+        return await self.jobs(session)
+
+    @asynccontextmanager
+    async def at_work(self):
+        task = asyncio.create_task(self.runner.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+@asynccontextmanager
+async def opened(tmp_path, scanner=None, **more):
+    async with await Catalog.open(tmp_path / "catalog.db") as catalog, Workers(count=1) as workers:
+        bell = MemoryBell()
+        hooks = Reception(scans=scanner is not None, enqueued=bell.ring)
+        receiving = build(tmp_path, catalog, ledger=hooks)
+        file_jobs = FileJobs(
+            catalog=catalog,
+            stage=receiving.stage,
+            finisher=receiving.finisher,
+            scanner=scanner,
+            workers=workers,
+            data=tmp_path,
+        )
+        runner = Runner(catalog=catalog, kinds=file_jobs.kinds(), bell=bell, poll_s=0.1, **more)
+        owner = await Accounts(catalog).add("ann", Role.USER, quota_bytes=1 << 24)
+        yield Place(catalog, receiving, file_jobs, runner, owner.user_id)
+        await receiving.stage.aclose()
+
+
+@pytest.fixture
+async def place(tmp_path):
+    async with opened(tmp_path) as place:
+        yield place
+
+
+def picture(width=640, height=400):
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(out, "PNG")
+    return out.getvalue()
+
+
+# --- hashed
+
+
+async def test_a_file_is_hashed_afterwards_when_nobody_named_its_digest(place):
+    content = b"keep the light" * 500_000
+    session = await place.upload(content)
+    assert (await place.stored(session)).sha256 is None
+    async with place.at_work():
+        jobs = await place.settled(session)
+    wanted = hashlib.sha256(content).hexdigest()
+    assert (await place.stored(session)).sha256 == wanted
+    assert jobs[FileJob.DIGEST].result == {"sha256": wanted}
+    assert set(jobs) == {FileJob.DIGEST}
+
+
+async def test_a_file_of_known_digest_and_one_without_bytes(place):
+    wanted = "sha256:" + hashlib.sha256(b"abc").hexdigest()
+    session = await place.upload(b"abc", wanted_checksum=wanted)
+    assert await place.jobs(session) == {}
+    empty = await place.upload(b"", name="empty.png")
+    async with place.at_work():
+        await place.settled(empty)
+    assert (await place.stored(empty)).sha256 == hashlib.sha256().hexdigest()
+
+
+async def test_what_lost_its_bytes_is_tried_again_and_says_why(place):
+    session = await place.upload(b"abc")
+    place.receiving.stage.path_of(session.file_id).unlink()
+    async with place.at_work():
+        while (job := (await place.jobs(session))[FileJob.DIGEST]).last_error is None:
+            await asyncio.sleep(0.01)
+    assert job.state is JobState.PENDING
+    assert "can't be read" in job.last_error
+
+
+# --- verified
+
+
+async def late_upload(place, content, wanted):
+    engine = place.receiving.engine
+    session = await engine.start(
+        NewUpload(
+            owner_id=place.owner,
+            name="clip.mp4",
+            size_bytes=len(content),
+            order=Order.CHUNKED,
+            chunk_size=4,
+            wanted_checksum=wanted,
+        )
+    )
+    for number in (2, 1):
+        piece = content[number * 4 - 4 : number * 4]
+        receipt = await engine.put_chunk(session.session_id, number, body_of(piece))
+    assert receipt.session.status is SessionStatus.VERIFYING
+    return receipt.session
+
+
+async def test_what_came_out_of_order_is_verified_and_then_seen(place):
+    session = await late_upload(
+        place, b"abcdefgh", "sha256:" + hashlib.sha256(b"abcdefgh").hexdigest()
+    )
+    assert await place.stored(session) is None
+    async with place.at_work():
+        jobs = await place.settled(session)
+    assert jobs[FileJob.VERIFY].result == {"session_status": "completed"}
+    assert (await place.stored(session)).sha256 == hashlib.sha256(b"abcdefgh").hexdigest()
+
+
+async def test_the_wrong_file_is_refused_once_and_for_all(place):
+    session = await late_upload(place, b"abcdefgh", "sha256:" + "0" * 64)
+    async with place.at_work():
+        job = (await place.settled(session))[FileJob.VERIFY]
+    assert (job.state, job.attempts) == (JobState.FAILED, 1)
+    assert "not sha256:000" in job.last_error
+    failed = await place.receiving.engine.get(session.session_id)
+    assert failed.status is SessionStatus.FAILED
+    assert await place.stored(session) is None
+    user = await place.catalog.read(lambda tx: tx.users.get(place.owner))
+    assert (user.reserved_bytes, user.used_bytes) == (0, 0)
+
+
+async def test_what_is_cancelled_while_it_waits_is_not_verified(place):
+    session = await late_upload(place, b"abcdefgh", "sha256:" + "0" * 64)
+    await place.receiving.engine.cancel(session.session_id)
+    assert (await place.jobs(session))[FileJob.VERIFY].state is JobState.CANCELLED
+
+
+# --- pictured
+
+
+@pytest.mark.parametrize(("name", "mime_type"), [("a.png", None), ("upload", "image/png")])
+async def test_an_image_gets_a_picture(place, name, mime_type):
+    session = await place.upload(picture(), name=name, mime_type=mime_type)
+    async with place.at_work():
+        jobs = await place.settled(session)
+    assert jobs[FileJob.THUMBNAIL].result == {"width": 320, "height": 200}
+    with Image.open(place.file_jobs.thumbnail_path(session.file_id)) as made:
+        assert (made.format, made.size) == ("WEBP", (320, 200))
+
+
+async def test_what_is_no_image_is_not_tried_again(place):
+    session = await place.upload(b"not at all", name="a.png")
+    async with place.at_work():
+        job = (await place.settled(session))[FileJob.THUMBNAIL]
+    assert (job.state, job.attempts) == (JobState.FAILED, 1)
+    assert not place.file_jobs.thumbnail_path(session.file_id).exists()
+
+
+# --- scanned
+
+
+async def test_without_a_scanner_it_is_said_that_nothing_was_scanned(place):
+    stored = await place.stored(await place.upload(b"abc"))
+    assert (stored.scan_state, stored.scan_detail) == (
+        ScanState.SKIPPED,
+        "this server has no scanner",
+    )
+
+
+async def test_a_clean_file_is_found_clean(tmp_path):
+    async with FakeClamd() as clamd, opened(tmp_path, Clamd(clamd.url)) as place:
+        session = await place.upload(b"keep the light")
+        assert (await place.stored(session)).scan_state is ScanState.PENDING
+        async with place.at_work():
+            job = (await place.settled(session))[FileJob.SCAN]
+        assert (await place.stored(session)).scan_state is ScanState.CLEAN
+        assert job.result["state"] == "clean"
+
+
+async def test_an_infected_file_is_moved_away_and_nothing_is_made_of_it(tmp_path):
+    async with FakeClamd() as clamd, opened(tmp_path, Clamd(clamd.url), at_once=1) as place:
+        session = await place.upload(picture() + FakeClamd.MARKER, name="a.png")
+        async with place.at_work():
+            jobs = await place.settled(session)
+        stored = await place.stored(session)
+        assert stored.scan_state is ScanState.INFECTED
+        assert stored.scan_detail == jobs[FileJob.SCAN].result["detail"] != ""
+        assert jobs[FileJob.THUMBNAIL].state is JobState.CANCELLED
+        assert jobs[FileJob.DIGEST].state is JobState.CANCELLED
+        assert not place.receiving.stage.path_of(session.file_id).exists()
+        assert (tmp_path / "quarantine" / session.file_id).exists()
+
+
+async def test_a_crash_between_the_verdict_and_the_move_is_mended(tmp_path):
+    async with FakeClamd() as clamd, opened(tmp_path, Clamd(clamd.url)) as place:
+        session = await place.upload(FakeClamd.MARKER)
+
+        def crashed(tx):
+            tx.stored.set_scan(session.file_id, ScanState.INFECTED, "Found.Before")
+
+        await place.catalog.transaction(crashed)
+        async with place.at_work():
+            job = (await place.settled(session))[FileJob.SCAN]
+        assert job.result == {"state": "infected", "detail": "Found.Before"}
+        assert clamd.scanned == []
+        assert (tmp_path / "quarantine" / session.file_id).exists()
+
+
+async def test_a_scanner_that_was_away_is_asked_again(tmp_path):
+    async with FakeClamd() as clamd, opened(tmp_path, Clamd(clamd.url)) as place:
+        clamd.faults.append(ClamdFault(reply=b"stream: Can't allocate memory ERROR\0"))
+        session = await place.upload(b"keep the light")
+        async with place.at_work():
+            while (await place.stored(session)).scan_state is ScanState.PENDING:
+                await asyncio.sleep(0.01)
+            assert (await place.stored(session)).scan_state is ScanState.ERROR
+            job = (await place.settled(session))[FileJob.SCAN]
+        assert job.attempts == 2
+        stored = await place.stored(session)
+        assert (stored.scan_state, stored.scan_detail) == (ScanState.CLEAN, None)
+
+
+async def test_what_the_scanner_can_not_look_into_is_not_called_clean(tmp_path):
+    async with FakeClamd() as clamd, opened(tmp_path, Clamd(clamd.url, max_file_bytes=5)) as place:
+        session = await place.upload(b"keep the light")
+        async with place.at_work():
+            await place.settled(session)
+        stored = await place.stored(session)
+        assert (stored.scan_state, stored.scan_detail) == (
+            ScanState.ERROR,
+            "it is larger than 5 bytes",
+        )
