@@ -56,6 +56,31 @@ END=2000
 """
 _SUBTITLES = "1\n00:00:00,000 --> 00:00:01,000\nhello\n"
 
+TAGS = tuple(
+    word
+    for tag in (
+        "title=Lied ж", "artist=Ada", "album=Werk", "album_artist=Alle", "composer=Carl",
+        "genre=Jazz", "date=2024-05-06", "track=3/12", "disc=1/2", "comment=leise",
+    )
+    for word in ("-metadata", tag)
+)  # fmt: skip
+TAGGED = {
+    "mp3": MP3, "m4a": AAC, "flac": ("-c:a", "flac"), "ogg": ("-c:a", "libvorbis"),
+    "aiff": ("-write_id3v2", "1"), "mka": AAC,
+}  # fmt: skip
+
+
+def ebu(*stretches: tuple[int, int]) -> tuple[str, ...]:
+    """A stereo tone of 1 kHz: seconds and level in dB of full scale, one after the other."""
+    levels, end = "0", sum(seconds for seconds, _ in stretches)
+    for seconds, level_db in reversed(stretches):
+        levels = f"if(lt(t,{end}),{10 ** (level_db / 20):.6f},{levels})"
+        end -= seconds
+    wave = f"({levels})*sin(2*PI*1000*t)"
+    duration = sum(seconds for seconds, _ in stretches)
+    return ("-f", "lavfi", "-i", f"aevalsrc='{wave}|{wave}':s=48000:d={duration}")
+
+
 # name: arguments of ffmpeg; {other.mp4} is another sample.
 RECIPES: dict[str, tuple[str, ...]] = {
     "card.mp4": (
@@ -109,6 +134,16 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "-c:v", "mjpeg", "-frames:v", "1", "-disposition:v", "attached_pic",
         "-metadata", "title=Song", "-metadata", "artist=Ada",
     ),
+    **{f"album.{kind}": (*TONE, *TAGS, *codec) for kind, codec in TAGGED.items()},
+    "cover.m4a": ("-i", "{cover.mp3}", "-map", "0", *AAC, "-c:v", "copy", "-disposition:v", "attached_pic"),
+    "cover.flac": ("-i", "{cover.mp3}", "-map", "0", "-c:v", "copy", "-disposition:v", "attached_pic"),
+    "half.wav": (*TONE, "-af", "volume='if(lt(t,1),0,1)':eval=frame,volume=4", "-c:a", "pcm_s16le"),
+    "silence.wav": ("-f", "lavfi", "-i", "anullsrc=r=48000:d=4"),
+    "blink.wav": ("-f", "lavfi", "-i", "sine=duration=0.02"),
+    # EBU Tech 3341, signals 1 and 3; Tech 3342, signal 1.
+    "ebu-1.wav": ebu((20, -23)),
+    "ebu-3.wav": ebu((10, -36), (60, -23), (10, -36)),
+    "ebu-range.wav": ebu((20, -20), (20, -30)),
     "list.m3u8": ("-i", "{card.ts}", "-c", "copy", "-f", "hls"),
 }  # fmt: skip
 
