@@ -9,6 +9,7 @@ from haulier.catalog.catalog import Catalog
 from haulier.coordination.locks import MemoryLocks
 from haulier.core.jobs import new_job
 from haulier.core.records import utc_now
+from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import Order
 from haulier.errors import QuotaExceeded
 from haulier.transfer.sessions.engine import NewUpload, SessionEngine
@@ -16,6 +17,7 @@ from haulier.transfer.sessions.finishing import Finisher
 from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.stage import Durability, LocalStage
+from haulier.transfer.sessions.staging import JoiningStage, Stage
 from haulier.transfer.sessions.sweeping import Sweeper
 
 
@@ -74,19 +76,59 @@ class Receiving:
     finisher: Finisher
     joiner: Joiner
     sweeper: Sweeper
-    stage: LocalStage
+    stage: Stage
     catalog: Catalog
     ledger: Ledger
     clock: Clock
     hashes: HashesInOrder
+    unit: int = 1
+
+    def long(self, data: bytes) -> bytes:
+        """Return `data` with each byte as often as the unit says: S3's parts have 5 MiB."""
+        return data if self.unit == 1 else b"".join(bytes([one]) * self.unit for one in data)
+
+    def body(self, *pieces: bytes):
+        return body_of(*(self.long(piece) for piece in pieces))
 
     async def start(self, size=10, *, order=Order.CHUNKED, owner="u1", **more):
-        return await self.engine.start(
-            NewUpload(owner_id=owner, name="clip.mp4", size_bytes=size, order=order, **more)
+        new = NewUpload(
+            owner_id=owner,
+            name="clip.mp4",
+            size_bytes=None if size is None else size * self.unit,
+            order=order,
+            **{name: self._scaled(name, value) for name, value in more.items()},
         )
+        return await self.engine.start(new)
 
-    def bytes_of(self, session) -> bytes:
-        return self.stage.path_of(session.file_id).read_bytes()
+    async def put_chunk(self, session_id, number, body, **more):
+        scaled = {name: self._scaled(name, value) for name, value in more.items()}
+        return await self.engine.put_chunk(session_id, number, body, **scaled)
+
+    async def append(self, session_id, offset, body, **more):
+        scaled = {name: self._scaled(name, value) for name, value in more.items()}
+        return await self.engine.append(session_id, offset * self.unit, body, **scaled)
+
+    async def offset(self, session_id) -> int:
+        return (await self.engine.get(session_id)).offset / self.unit
+
+    async def set_size(self, session_id, size):
+        return await self.engine.set_size(session_id, size * self.unit)
+
+    def _scaled(self, name, value):
+        is_count = name in {"chunk_size", "length", "size_bytes"} and value is not None
+        return value * self.unit if is_count else value
+
+    async def leftovers(self) -> list[str]:
+        """Return what lies where unfinished uploads do."""
+        if isinstance(self.stage, LocalStage):
+            return await self.stage.session_ids()
+        place = self.stage._place
+        uploads = [one.key async for one in place.store.list_uploads(place.prefix)]
+        return uploads + [one.key async for one in place.store.list_objects(place.tails_key())]
+
+    async def bytes_of(self, session) -> bytes:
+        async with self.stage.read(session.file_id, Span(0, session.size_bytes)) as pieces:
+            return b"".join([bytes(piece) async for piece in pieces])
 
 
 def build(
@@ -95,8 +137,10 @@ def build(
     *,
     ledger=None,
     clock=None,
+    stage=None,
     durability=Durability.CHUNK,
     now_from_system=False,
+    unit=1,
     **more,
 ):
     """Put the engine together; `now_from_system` where sessions outlive the process."""
@@ -104,13 +148,15 @@ def build(
         ledger, clock = Ledger(strict=False), utc_now
     ledger, clock = ledger or Ledger(), clock or Clock()
     locks, hashes = MemoryLocks(patience_s=2), HashesInOrder()
-    stage = LocalStage(root / "uploads", root / "files", durability=durability)
+    stage = stage or LocalStage(root / "uploads", root / "files", durability=durability)
     shared = {"catalog": catalog, "stage": stage, "locks": locks, "now": clock}
     finisher = Finisher(hashes=hashes, hooks=ledger, **shared)
     engine = SessionEngine(finisher=finisher, hashes=hashes, hooks=ledger, **shared, **more)
-    joiner = Joiner(finisher=finisher, hooks=ledger, **shared)
+    joiner = None
+    if isinstance(stage, JoiningStage):
+        joiner = Joiner(finisher=finisher, hooks=ledger, **shared)
     sweeper = Sweeper(finisher=finisher, joiner=joiner, **shared)
-    return Receiving(engine, finisher, joiner, sweeper, stage, catalog, ledger, clock, hashes)
+    return Receiving(engine, finisher, joiner, sweeper, stage, catalog, ledger, clock, hashes, unit)
 
 
 async def body_of(*pieces: bytes):

@@ -10,7 +10,7 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from haulier.store.s3_signing import UNSIGNED, Keys, signed_headers, signed_link
+from haulier.store.s3_signing import UNSIGNED, Keys, payload_hash, signed_headers, signed_link
 
 KEYS = Keys(
     access_key_id="AKIAIOSFODNN7EXAMPLE",
@@ -45,7 +45,13 @@ NOW = datetime(2013, 5, 24, tzinfo=UTC)
 )  # fmt: skip
 def test_requests_are_signed_as_the_documentation_shows(method, path, headers, body, signature):
     signed = signed_headers(
-        method, HOST + path, headers, keys=KEYS, region="us-east-1", body=body, now=NOW
+        method,
+        HOST + path,
+        headers,
+        keys=KEYS,
+        region="us-east-1",
+        payload=payload_hash(body),
+        now=NOW,
     )
     assert signed["Authorization"].endswith(f"Signature={signature}")
     assert signed["X-Amz-Content-SHA256"] == hashlib.sha256(body).hexdigest()
@@ -67,7 +73,13 @@ def test_botocore_signs_alike(monkeypatch, url):
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: NOW)
     S3SigV4Auth(Credentials("id", "secret", "token/+="), "s3", "eu-west-1").add_auth(theirs)
     ours = signed_headers(
-        "PUT", url, {"x-amz-meta-a": " b   c "}, keys=keys, region="eu-west-1", body=b"", now=NOW
+        "PUT",
+        url,
+        {"x-amz-meta-a": " b   c "},
+        keys=keys,
+        region="eu-west-1",
+        payload=payload_hash(b""),
+        now=NOW,
     )
     assert ours["Authorization"] == theirs.headers["Authorization"]
     bare = url.partition("?")[0]
@@ -79,9 +91,23 @@ def test_botocore_signs_alike(monkeypatch, url):
     )
 
 
+def test_a_link_that_chooses_headers_of_its_answer_is_signed_as_by_botocore(monkeypatch):
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: NOW)
+    wanted = {"response-content-type": "video/mp4", "response-content-disposition": 'a; b="ü"'}
+    theirs = AWSRequest(method="GET", url=f"{HOST}/k", params=wanted)
+    credentials = Credentials(KEYS.access_key_id, KEYS.secret_access_key)
+    S3SigV4QueryAuth(credentials, "s3", "us-east-1", 60).add_auth(theirs)
+    ours = signed_link(
+        f"{HOST}/k", keys=KEYS, region="us-east-1", expires_s=60, query=wanted, now=NOW
+    )
+    assert sorted(ours.partition("?")[2].split("&")) == sorted(
+        theirs.url.partition("?")[2].split("&")
+    )
+
+
 def test_a_body_can_be_left_out():
     signed = signed_headers(
-        "PUT", f"{HOST}/k", {}, keys=KEYS, region="us-east-1", body=None, now=NOW
+        "PUT", f"{HOST}/k", {}, keys=KEYS, region="us-east-1", payload=UNSIGNED, now=NOW
     )
     assert signed["X-Amz-Content-SHA256"] == UNSIGNED
 

@@ -115,6 +115,13 @@ class SessionRows:
             ).mappings()
         }
 
+    def last_chunk(self, session_id: str) -> tuple[int, Extent] | None:
+        """Return the safe chunk with the largest number, and the number."""
+        columns = upload_chunks.c
+        statement = select(func.max(columns.number)).where(columns.session_id == session_id)
+        number = self._connection.execute(statement).scalar_one()
+        return None if number is None else (number, self.chunks(session_id, number)[number])
+
     def count_chunks(self, session_id: str) -> int:
         """Return how many chunks of a session are safe."""
         statement = select(func.count()).where(upload_chunks.c.session_id == session_id)

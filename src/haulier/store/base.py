@@ -205,6 +205,27 @@ class MultipartStore(Store, Protocol):
 
 
 @runtime_checkable
+class StreamingStore(MultipartStore, Protocol):
+    """Stores that take a part while its bytes are still on their way."""
+
+    async def stream_part(
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        size_bytes: int,
+        pieces: AsyncIterator[bytes],
+        crc64nvme: Callable[[], str],
+    ) -> PartReceipt:
+        """Store a part of `size_bytes` from `pieces`; durable when this returns.
+
+        `crc64nvme` is asked for the checksum, 16 hex digits, when all pieces were taken. The part
+        can't be sent a second time, so nothing is tried again. Raises like `put_part`.
+        """
+        ...
+
+
+@runtime_checkable
 class ListingStore(Protocol):
     """Stores that can say what they hold."""
 
@@ -221,8 +242,15 @@ class ListingStore(Protocol):
 class SigningStore(Protocol):
     """Stores that can hand out links."""
 
-    def sign_get(self, key: str, *, expires_s: int) -> str:
-        """Return a URL by which anybody can read `key` for `expires_s` seconds."""
+    def sign_get(
+        self, key: str, *, expires_s: int, answer_with: Mapping[str, str] | None = None
+    ) -> str:
+        """Return a URL by which anybody can read `key` for `expires_s` seconds.
+
+        `answer_with` are headers, of those that S3 lets a link choose, that the answer will have:
+        Content-Type, Content-Disposition, Content-Language, Content-Encoding, Cache-Control,
+        Expires.
+        """
         ...
 
 

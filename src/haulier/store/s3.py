@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Self
@@ -26,6 +26,7 @@ from haulier.store.base import (
     no_advance,
 )
 from haulier.store.keys import check_key
+from haulier.store.s3_bodies import BufferBody, Pace, StreamBody
 from haulier.store.s3_credentials import S3Access
 from haulier.store.s3_digests import (
     base64_of_hex,
@@ -40,7 +41,7 @@ from haulier.store.s3_errors import (
     RestoreUnderWay,
     error_of,
 )
-from haulier.store.s3_http import Answer, BufferBody, Pace, S3Http
+from haulier.store.s3_http import Answer, S3Http
 from haulier.store.s3_probe import probe
 
 GET_PIECE_BYTES = 1 << 20
@@ -210,6 +211,43 @@ class S3Store:
             crc64nvme=crc64nvme,
         )
 
+    async def stream_part(
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        size_bytes: int,
+        pieces: AsyncIterator[bytes],
+        crc64nvme: Callable[[], str],
+    ) -> PartReceipt:
+        """Store a part while its bytes are still on their way.
+
+        The checksum follows the bytes, and the store compares it before it answers. Where the
+        endpoint does not check CRC-64/NVME, an MD5 is held against the ETag. Raises like
+        `put_part`; a part that broke off is not kept.
+        """
+        body = StreamBody(
+            pieces,
+            size_bytes,
+            crc64nvme=crc64nvme if self.checks.crc64nvme else None,
+            wants_md5=self.limits.wants_md5,
+            stall_s=self.http.access.stall_s,
+        )
+        answer = await self.http.send(
+            "PUT",
+            check_key(key),
+            query={"partNumber": str(number), "uploadId": upload_id},
+            headers=body.framing,
+            body=body,
+            missing=errors.NoSuchUpload,
+        )
+        what = f"part {number} of {self.url}/{key}"
+        found, wanted = hex_of_base64(answer.headers.get("x-amz-checksum-crc64nvme")), crc64nvme()
+        if found not in {None, wanted}:
+            raise errors.BadDigest(f"{what}: the store computed another CRC-64/NVME")
+        etag = self._checked_etag(answer, body.md5, what)
+        return PartReceipt(number=number, size_bytes=size_bytes, etag=etag, crc64nvme=found)
+
     async def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
         """Return every part stored so far, by number; raises NoSuchUpload."""
         query = {"uploadId": upload_id, "max-parts": "1000"}
@@ -314,8 +352,12 @@ class S3Store:
             query["key-marker"] = root.findtext("NextKeyMarker", "")
             query["upload-id-marker"] = root.findtext("NextUploadIdMarker", "")
 
-    def sign_get(self, key: str, *, expires_s: int) -> str:
+    def sign_get(
+        self, key: str, *, expires_s: int, answer_with: Mapping[str, str] | None = None
+    ) -> str:
         """Return a URL by which anybody can read `key` for `expires_s` seconds (to 7 days).
+
+        The answer will have the headers `answer_with`.
 
         Blocks while credentials are looked up, if no request was sent yet. Raises UsageError
         when `expires_s` is out of bounds, AccessDenied without credentials.
@@ -324,7 +366,8 @@ class S3Store:
             raise errors.UsageError(
                 f"a link can't be good for {expires_s} s", hint="S3 allows 1 second to 7 days."
             )
-        return self.http.sign_url(check_key(key), expires_s=expires_s)
+        query = {f"response-{name.lower()}": text for name, text in (answer_with or {}).items()}
+        return self.http.sign_url(check_key(key), expires_s=expires_s, query=query)
 
     async def probe(self, prefix: str = "") -> StoreChecks:
         """Try a wrong checksum and a conditional write on a small object under `prefix`,

@@ -6,31 +6,26 @@ but for one: an answer that names the bucket's true region is followed once.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 import aiohttp
 import yarl
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import Payload
 
 from haulier import errors
-from haulier.store.base import Advance, Buffer, no_advance
+from haulier.store.s3_bodies import BufferBody, StreamBody
 from haulier.store.s3_credentials import CredentialSource, S3Access
 from haulier.store.s3_errors import Rejection, error_of, error_of_connection
-from haulier.store.s3_signing import signed_headers, signed_link
+from haulier.store.s3_signing import payload_hash, signed_headers, signed_link
 
 _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
-PIECE_BYTES = 256 << 10
 MAX_ANSWER_BYTES = 16 << 20
 
-Pace = Callable[[int], Awaitable[None]]
-"""Awaited with the number of bytes about to be sent; how a throttle slows a body down."""
+Body = BufferBody | StreamBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,66 +35,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class BufferBody(Payload):
-    """Buffers as a request body, sent piece by piece and again for each attempt."""
-
-    def __init__(
-        self,
-        buffers: Sequence[Buffer],
-        size_bytes: int,
-        *,
-        stall_s: float,
-        advance: Advance = no_advance,
-        pace: Pace | None = None,
-    ) -> None:
-        super().__init__(buffers)
-        self._size = size_bytes
-        self._buffers = buffers
-        self._advance = advance
-        self._pace = pace
-        self._stall_s = stall_s
-        self._counted = 0
-        self._is_sent = False
-
-    @property
-    def consumed(self) -> bool:
-        # Keeps aiohttp from sending a body again on its own: whoever retries has to know.
-        return self._is_sent
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return b"".join(self._buffers).decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(
-        self,
-        writer: AbstractStreamWriter,
-        content_length: int | None,  # noqa: ARG002  # aiohttp's signature
-    ) -> None:
-        self._is_sent = True
-        self._advance(-self._counted)
-        self._counted = 0
-        for piece in self._pieces():
-            if self._pace is not None:
-                await self._pace(len(piece))
-            # aiohttp watches for stalls only while it reads.
-            try:
-                async with asyncio.timeout(self._stall_s):
-                    await writer.write(piece)
-            except TimeoutError:
-                _abort(writer)
-                raise
-            self._counted += len(piece)
-            self._advance(len(piece))
-
-    def _pieces(self) -> Iterator[memoryview]:
-        for buffer in self._buffers:
-            view = memoryview(buffer).cast("B")
-            for start in range(0, len(view), PIECE_BYTES):
-                yield view[start : start + PIECE_BYTES]
 
 
 class S3Http:
@@ -127,7 +62,7 @@ class S3Http:
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | BufferBody = b"",
+        body: bytes | Body = b"",
         missing: type[errors.StoreError] = errors.NoSuchObject,
     ) -> Answer:
         """Send a request and return its whole answer.
@@ -149,7 +84,7 @@ class S3Http:
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | BufferBody = b"",
+        body: bytes | Body = b"",
         missing: type[errors.StoreError] = errors.NoSuchObject,
     ) -> aiohttp.ClientResponse:
         """Send a request like `send` and return its answer with the body still to be read."""
@@ -215,10 +150,12 @@ class S3Http:
             return f"{base}?{text}" if text else base
         return f"{base}/{path}" + (f"?{text}" if text else "")
 
-    def sign_url(self, key: str, *, expires_s: int) -> str:
+    def sign_url(self, key: str, *, expires_s: int, query: Mapping[str, str]) -> str:
         """Return a URL by which anybody can GET `key` for `expires_s` seconds."""
         keys = self._credentials.keys_now()
-        return signed_link(self.url(key), keys=keys, region=self.region, expires_s=expires_s)
+        return signed_link(
+            self.url(key), keys=keys, region=self.region, expires_s=expires_s, query=query
+        )
 
     def _amazon_host(self) -> str:
         top = "com.cn" if self.region.startswith("cn-") else "com"
@@ -230,7 +167,7 @@ class S3Http:
         key: str,
         query: Mapping[str, str],
         headers: Mapping[str, str],
-        body: bytes | BufferBody,
+        body: bytes | Body,
     ) -> aiohttp.ClientResponse:
         url = self.url(key, query)
         signed = await self._signed(method, url, headers, body)
@@ -246,7 +183,7 @@ class S3Http:
         )
 
     async def _signed(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | BufferBody
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body
     ) -> dict[str, str]:
         """Return the headers with a signature; the bytes of parts are not signed over.
 
@@ -259,7 +196,7 @@ class S3Http:
             headers,
             keys=await self._credentials.keys(),
             region=self.region,
-            body=body if isinstance(body, bytes) else None,
+            payload=payload_hash(body) if isinstance(body, bytes) else body.payload,
         )
         return {**signed, "Accept-Encoding": "identity"}
 
@@ -287,13 +224,6 @@ class S3Http:
                 requote_redirect_url=False,
             )
         return self._session
-
-
-def _abort(writer: AbstractStreamWriter) -> None:
-    # Closing would wait until the far end has read what it does not read.
-    transport = getattr(writer, "transport", None)
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
 
 
 def _check_endpoint(url: str) -> None:

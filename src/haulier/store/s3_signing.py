@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
+UNSIGNED_WITH_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -27,6 +28,11 @@ class Keys:
     session_token: str | None = field(default=None, repr=False)
 
 
+def payload_hash(body: bytes) -> str:
+    """Return what of a body is signed."""
+    return hashlib.sha256(body).hexdigest()
+
+
 def signed_headers(
     method: str,
     url: str,
@@ -34,18 +40,17 @@ def signed_headers(
     *,
     keys: Keys,
     region: str,
-    body: bytes | None,
+    payload: str,
     now: datetime | None = None,
 ) -> dict[str, str]:
     """Return `headers` and those that prove who asks.
 
     Args:
         url: escaped, its query in order of names, as it goes on the wire.
-        body: None leaves the body out of the signature.
+        payload: the body's `payload_hash`; UNSIGNED leaves it out of the signature.
         now: UTC; this moment when left out.
     """
     moment = _moment(now)
-    payload = UNSIGNED if body is None else hashlib.sha256(body).hexdigest()
     signed = {**headers, "X-Amz-Date": moment, "X-Amz-Content-SHA256": payload}
     if keys.session_token is not None:
         signed["X-Amz-Security-Token"] = keys.session_token
@@ -61,11 +66,18 @@ def signed_headers(
 
 
 def signed_link(
-    url: str, *, keys: Keys, region: str, expires_s: int, now: datetime | None = None
+    url: str,
+    *,
+    keys: Keys,
+    region: str,
+    expires_s: int,
+    query: Mapping[str, str] | None = None,
+    now: datetime | None = None,
 ) -> str:
-    """Return `url`, which has no query, so that anybody can GET it for `expires_s` seconds."""
+    """Return `url` with `query`, so that anybody can GET it for `expires_s` seconds."""
     moment = _moment(now)
     query = {
+        **(query or {}),
         "X-Amz-Algorithm": _ALGORITHM,
         "X-Amz-Credential": f"{keys.access_key_id}/{_scope(region, moment)}",
         "X-Amz-Date": moment,
@@ -74,7 +86,8 @@ def signed_link(
     if keys.session_token is not None:
         query["X-Amz-Security-Token"] = keys.session_token
     query["X-Amz-SignedHeaders"] = "host"
-    link = f"{url}?" + "&".join(f"{k}={quote(v, safe='-_.~')}" for k, v in query.items())
+    pairs = sorted(query.items())
+    link = f"{url}?" + "&".join(f"{k}={quote(v, safe='-_.~')}" for k, v in pairs)
     _, signature = _signature("GET", link, {"host": _host(url)}, UNSIGNED, keys, region, moment)
     return f"{link}&X-Amz-Signature={signature}"
 

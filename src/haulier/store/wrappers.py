@@ -27,6 +27,7 @@ T = TypeVar("T")
 _GET_ATTEMPTS = 6
 _ABILITIES = (
     "list_objects", "list_uploads", "sign_get", "probe", "request_restore", "local_path",
+    "stream_part",
 )  # fmt: skip
 
 Pace = Callable[[int], Awaitable[None]]
@@ -191,10 +192,10 @@ class Throttled(_Wrapper):
     """Sends and fetches no faster than a throttle allows.
 
     Bytes move in pieces small enough that progress never stands still. The path of a local
-    store's file is not told: reading it would be a way around the throttle.
+    store's file is not told, nor parts streamed: these would be ways around the throttle.
     """
 
-    _withheld = frozenset({"local_path"})
+    _withheld = frozenset({"local_path", "stream_part"})
 
     def __init__(self, inner: MultipartStore, throttle: Throttle) -> None:
         super().__init__(inner)

@@ -30,15 +30,15 @@ SEQUENTIAL = Order.SEQUENTIAL
 
 
 async def test_chunks_in_any_order_at_once_and_again(receiving):
-    data = random.Random(1).randbytes(103)
-    session = await receiving.start(len(data), chunk_size=10)
+    data = random.Random(1).randbytes(43)
+    session = await receiving.start(len(data), chunk_size=4)
     numbers = list(range(1, 12)) * 2
     random.Random(2).shuffle(numbers)
 
     async def put(number):
-        piece = data[(number - 1) * 10 : number * 10]
-        return await receiving.engine.put_chunk(
-            session.session_id, number, body_of(piece[:3], piece[3:])
+        piece = data[(number - 1) * 4 : number * 4]
+        return await receiving.put_chunk(
+            session.session_id, number, receiving.body(piece[:3], piece[3:])
         )
 
     receipts = []
@@ -47,25 +47,27 @@ async def test_chunks_in_any_order_at_once_and_again(receiving):
         receipts += await asyncio.gather(*(put(number) for number in group))
     done = await receiving.engine.get(session.session_id)
     assert done.status is SessionStatus.COMPLETED
-    assert receiving.bytes_of(done) == data
-    assert receiving.ledger.files == {done.file_id: ("clip.mp4", len(data), crc64nvme(data))}
+    assert await receiving.bytes_of(done) == receiving.long(data)
+    assert receiving.ledger.files == {
+        done.file_id: ("clip.mp4", done.size_bytes, crc64nvme(receiving.long(data)))
+    }
     assert receiving.ledger.reserved == {}
     assert any(receipt.repeated for receipt in receipts)
 
 
 async def test_a_repeated_chunk_with_other_bytes_is_refused_and_changes_nothing(receiving):
     session = await receiving.start(8, chunk_size=4)
-    put = receiving.engine.put_chunk
-    await put(session.session_id, 1, body_of(b"abcd"))
+    put = receiving.put_chunk
+    await put(session.session_id, 1, receiving.body(b"abcd"))
     for other in (b"abce", b"abc", b"abcde", b""):
         with pytest.raises(ChunkConflict):
-            await put(session.session_id, 1, body_of(other))
-    await put(session.session_id, 2, body_of(b"efgh"))
+            await put(session.session_id, 1, receiving.body(other))
+    await put(session.session_id, 2, receiving.body(b"efgh"))
     done = await receiving.engine.get(session.session_id)
-    assert receiving.bytes_of(done) == b"abcdefgh"
+    assert await receiving.bytes_of(done) == receiving.long(b"abcdefgh")
     with pytest.raises(ChunkConflict):
-        await put(session.session_id, 2, body_of(b"EFGH"))
-    again = await put(session.session_id, 2, body_of(b"efgh"))
+        await put(session.session_id, 2, receiving.body(b"EFGH"))
+    again = await put(session.session_id, 2, receiving.body(b"efgh"))
     assert again.repeated
     assert again.session.file_id == done.file_id
 
@@ -75,14 +77,14 @@ async def test_a_chunk_with_a_wrong_checksum_stays_missing(receiving, algorithm)
     from haulier.core.checksums import RunningChecksum
 
     right = RunningChecksum(algorithm)
-    right.update(b"abcd")
+    right.update(receiving.long(b"abcd"))
     session = await receiving.start(8, chunk_size=4)
-    put = receiving.engine.put_chunk
+    put = receiving.put_chunk
     with pytest.raises(ChecksumMismatch):
-        await put(session.session_id, 1, body_of(b"abcX"), checks=(str(right),))
+        await put(session.session_id, 1, receiving.body(b"abcX"), checks=(str(right),))
     received = await receiving.engine.received(session)
     assert received.missing() == [(1, 2)]
-    receipt = await put(session.session_id, 1, body_of(b"abcd"), checks=(str(right),))
+    receipt = await put(session.session_id, 1, receiving.body(b"abcd"), checks=(str(right),))
     assert receipt.received.missing() == [(2, 2)]
 
 
@@ -103,97 +105,96 @@ async def test_a_chunk_of_the_wrong_size_or_number_stays_missing(
 ):
     session = await receiving.start(10, chunk_size=4)
     with pytest.raises(error):
-        await receiving.engine.put_chunk(
-            session.session_id, number, body_of(*pieces), length=length
+        await receiving.put_chunk(
+            session.session_id, number, receiving.body(*pieces), length=length
         )
     assert (await receiving.engine.received(session)).missing() == [(1, 3)]
 
 
 async def test_an_unknown_session_is_not_found(receiving):
     with pytest.raises(errors.FileNotFoundError):
-        await receiving.engine.put_chunk("0" * 32, 1, body_of(b"abcd"))
+        await receiving.put_chunk("0" * 32, 1, receiving.body(b"abcd"))
     with pytest.raises(errors.FileNotFoundError):
-        await receiving.engine.append("0" * 32, 0, body_of(b"abcd"))
+        await receiving.append("0" * 32, 0, receiving.body(b"abcd"))
 
 
 async def test_an_empty_file_is_complete_at_once(receiving):
     session = await receiving.start(0)
     assert session.status is SessionStatus.COMPLETED
-    assert receiving.bytes_of(session) == b""
+    assert await receiving.bytes_of(session) == receiving.long(b"")
 
 
 async def test_a_size_that_is_not_known_is_that_of_what_arrived(receiving):
     session = await receiving.start(None, chunk_size=4)
-    put = receiving.engine.put_chunk
-    await put(session.session_id, 2, body_of(b"ef"))
+    put = receiving.put_chunk
+    await put(session.session_id, 2, receiving.body(b"ef"), length=2)
     with pytest.raises(ChunksMissing) as caught:
         await receiving.engine.complete(session.session_id)
     assert caught.value.missing == [(1, 1)]
-    await put(session.session_id, 1, body_of(b"abcd"))
+    await put(session.session_id, 1, receiving.body(b"abcd"))
     done = await receiving.engine.complete(session.session_id)
-    assert (done.size_bytes, receiving.bytes_of(done)) == (6, b"abcdef")
+    assert await receiving.bytes_of(done) == receiving.long(b"abcdef")
     assert await receiving.engine.complete(session.session_id) == done
 
 
 async def test_runs_of_bytes_one_behind_the_other(receiving):
-    data = random.Random(3).randbytes(50)
+    data = random.Random(3).randbytes(22)
     session = await receiving.start(len(data), order=SEQUENTIAL)
-    append = receiving.engine.append
-    half = await append(session.session_id, 0, body_of(data[:7], data[7:21]))
-    assert half.offset == 21
-    with pytest.raises(SessionConflict, match="stands at 21"):
-        await append(session.session_id, 20, body_of(data[20:]))
-    done = await append(session.session_id, 21, body_of(data[21:]), length=29)
+    append = receiving.append
+    half = await append(session.session_id, 0, receiving.body(data[:3], data[3:9]))
+    assert half.offset == 9 * receiving.unit
+    with pytest.raises(SessionConflict, match=f"stands at {half.offset}"):
+        await append(session.session_id, 8, receiving.body(data[8:]))
+    done = await append(session.session_id, 9, receiving.body(data[9:]), length=13)
     assert done.status is SessionStatus.COMPLETED
-    assert receiving.bytes_of(done) == data
-    again = await append(session.session_id, 50, body_of())
+    assert await receiving.bytes_of(done) == receiving.long(data)
+    again = await append(session.session_id, 22, receiving.body())
     assert again.file_id == done.file_id
 
 
 async def test_more_bytes_than_the_file_has_are_refused(receiving):
     session = await receiving.start(10, order=SEQUENTIAL)
-    append = receiving.engine.append
+    append = receiving.append
     with pytest.raises(FileSizeError):
-        await append(session.session_id, 0, body_of(b"x" * 11), length=11)
+        await append(session.session_id, 0, receiving.body(b"x" * 11), length=11)
     with pytest.raises(FileSizeError):
-        await append(session.session_id, 0, body_of(b"x" * 6, b"y" * 5))
-    current = await receiving.engine.get(session.session_id)
-    assert (current.offset, current.status) == (6, SessionStatus.RECEIVING)
-    done = await append(session.session_id, 6, body_of(b"yyyy"))
-    assert receiving.bytes_of(done) == b"xxxxxxyyyy"
+        await append(session.session_id, 0, receiving.body(b"x" * 6, b"y" * 5))
+    assert await receiving.offset(session.session_id) == 6
+    done = await append(session.session_id, 6, receiving.body(b"yyyy"))
+    assert await receiving.bytes_of(done) == receiving.long(b"xxxxxxyyyy")
 
 
 async def test_what_arrived_before_the_connection_broke_is_kept(receiving):
     session = await receiving.start(10, order=SEQUENTIAL)
 
     async def broken():
-        yield b"abc"
-        yield b"de"
+        yield receiving.long(b"abc")
+        yield receiving.long(b"de")
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await receiving.engine.append(session.session_id, 0, broken())
-    assert (await receiving.engine.get(session.session_id)).offset == 5
-    done = await receiving.engine.append(session.session_id, 5, body_of(b"fghij"))
-    assert receiving.bytes_of(done) == b"abcdefghij"
+        await receiving.append(session.session_id, 0, broken())
+    assert await receiving.offset(session.session_id) == 5
+    done = await receiving.append(session.session_id, 5, receiving.body(b"fghij"))
+    assert await receiving.bytes_of(done) == receiving.long(b"abcdefghij")
 
 
 async def test_a_run_with_a_checksum_counts_whole_or_not_at_all(receiving):
     session = await receiving.start(10, order=SEQUENTIAL)
-    right = "sha1:" + hashlib.sha1(b"abcde").hexdigest()
+    right = "sha1:" + hashlib.sha1(receiving.long(b"abcde")).hexdigest()
 
     async def broken():
-        yield b"abc"
+        yield receiving.long(b"abc")
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await receiving.engine.append(session.session_id, 0, broken(), checks=(right,))
+        await receiving.append(session.session_id, 0, broken(), checks=(right,))
     with pytest.raises(ChecksumMismatch):
-        await receiving.engine.append(session.session_id, 0, body_of(b"abcdX"), checks=(right,))
-    assert (await receiving.engine.get(session.session_id)).offset == 0
-    await receiving.engine.append(session.session_id, 0, body_of(b"abcde"), checks=(right,))
-    done = await receiving.engine.append(session.session_id, 5, body_of(b"fghij"))
-    assert receiving.bytes_of(done) == b"abcdefghij"
+        await receiving.append(session.session_id, 0, receiving.body(b"abcdX"), checks=(right,))
+    assert await receiving.offset(session.session_id) == 0
+    await receiving.append(session.session_id, 0, receiving.body(b"abcde"), checks=(right,))
+    done = await receiving.append(session.session_id, 5, receiving.body(b"fghij"))
+    assert await receiving.bytes_of(done) == receiving.long(b"abcdefghij")
 
 
 async def test_a_newcomer_takes_the_session_and_finds_what_arrived(receiving):
@@ -201,18 +202,18 @@ async def test_a_newcomer_takes_the_session_and_finds_what_arrived(receiving):
     started = asyncio.Event()
 
     async def dead():
-        yield b"abcd"
+        yield receiving.long(b"abcd")
         started.set()
         await asyncio.Event().wait()
 
-    old = asyncio.create_task(receiving.engine.append(session.session_id, 0, dead()))
+    old = asyncio.create_task(receiving.append(session.session_id, 0, dead()))
     await started.wait()
-    with pytest.raises(SessionConflict, match="stands at 4"):
-        await receiving.engine.append(session.session_id, 0, body_of(b"abcdefghij"))
+    with pytest.raises(SessionConflict, match="stands at"):
+        await receiving.append(session.session_id, 0, receiving.body(b"abcdefghij"))
     with pytest.raises(LockLost):
         await old
-    done = await receiving.engine.append(session.session_id, 4, body_of(b"efghij"))
-    assert receiving.bytes_of(done) == b"abcdefghij"
+    done = await receiving.append(session.session_id, 4, receiving.body(b"efghij"))
+    assert await receiving.bytes_of(done) == receiving.long(b"abcdefghij")
 
 
 async def test_cancelling_a_request_keeps_what_arrived(receiving):
@@ -220,39 +221,39 @@ async def test_cancelling_a_request_keeps_what_arrived(receiving):
     started = asyncio.Event()
 
     async def endless():
-        yield b"abcd"
+        yield receiving.long(b"abcd")
         started.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(receiving.engine.append(session.session_id, 0, endless()))
+    task = asyncio.create_task(receiving.append(session.session_id, 0, endless()))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await receiving.engine.get(session.session_id)).offset == 4
+    assert await receiving.offset(session.session_id) == 4
 
 
 @pytest.mark.parametrize("order", list(Order))
 async def test_a_wanted_checksum_is_known_without_reading_again(receiving, order):
     data = random.Random(4).randbytes(30)
-    wanted = "sha256:" + hashlib.sha256(data).hexdigest()
+    wanted = "sha256:" + hashlib.sha256(receiving.long(data)).hexdigest()
     session = await receiving.start(30, order=order, chunk_size=10, wanted_checksum=wanted)
     for number in (1, 2, 3):
         piece = data[number * 10 - 10 : number * 10]
         if order is SEQUENTIAL:
-            await receiving.engine.append(session.session_id, number * 10 - 10, body_of(piece))
+            await receiving.append(session.session_id, number * 10 - 10, receiving.body(piece))
         else:
-            await receiving.engine.put_chunk(session.session_id, number, body_of(piece))
+            await receiving.put_chunk(session.session_id, number, receiving.body(piece))
     done = await receiving.engine.get(session.session_id)
     assert done.status is SessionStatus.COMPLETED
 
 
 async def test_chunks_out_of_order_are_hashed_before_the_file_is_seen(receiving):
     data = random.Random(5).randbytes(20)
-    wanted = "sha256:" + hashlib.sha256(data).hexdigest()
+    wanted = "sha256:" + hashlib.sha256(receiving.long(data)).hexdigest()
     session = await receiving.start(20, chunk_size=10, wanted_checksum=wanted)
-    await receiving.engine.put_chunk(session.session_id, 2, body_of(data[10:]))
-    receipt = await receiving.engine.put_chunk(session.session_id, 1, body_of(data[:10]))
+    await receiving.put_chunk(session.session_id, 2, receiving.body(data[10:]))
+    receipt = await receiving.put_chunk(session.session_id, 1, receiving.body(data[:10]))
     assert receipt.session.status is SessionStatus.VERIFYING
     assert receiving.ledger.files == {}
     assert (await receiving.sweeper.sweep()).unverifiable == 0
@@ -271,7 +272,7 @@ async def test_a_file_other_than_the_wanted_one_is_not_kept(receiving, algorithm
 
     async def send():
         for number, piece in order:
-            await receiving.engine.put_chunk(session.session_id, number, body_of(piece))
+            await receiving.put_chunk(session.session_id, number, receiving.body(piece))
         await receiving.finisher.verify(session.session_id)
 
     with pytest.raises(ChecksumMismatch):
@@ -280,7 +281,7 @@ async def test_a_file_other_than_the_wanted_one_is_not_kept(receiving, algorithm
     assert failed.status is SessionStatus.FAILED
     assert algorithm in failed.error
     assert receiving.ledger.files == receiving.ledger.reserved == {}
-    assert await receiving.stage.session_ids() == []
+    assert await receiving.leftovers() == []
     assert await receiving.engine.cancel(session.session_id) == failed
     with pytest.raises(SessionGone, match="failed"):
         failed.check_open()
@@ -288,13 +289,13 @@ async def test_a_file_other_than_the_wanted_one_is_not_kept(receiving, algorithm
 
 async def test_a_cancelled_session_leaves_nothing_and_takes_nothing(receiving):
     session = await receiving.start(8, chunk_size=4)
-    await receiving.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
+    await receiving.put_chunk(session.session_id, 1, receiving.body(b"abcd"))
     cancelled = await receiving.engine.cancel(session.session_id)
     assert cancelled.status is SessionStatus.CANCELLED
-    assert await receiving.stage.session_ids() == []
+    assert await receiving.leftovers() == []
     assert receiving.ledger.reserved == {}
     with pytest.raises(SessionGone, match="cancelled"):
-        await receiving.engine.put_chunk(session.session_id, 2, body_of(b"efgh"))
+        await receiving.put_chunk(session.session_id, 2, receiving.body(b"efgh"))
     assert await receiving.engine.cancel(session.session_id) == cancelled
 
 
@@ -303,12 +304,12 @@ async def test_a_chunk_under_way_when_the_session_is_cancelled_does_not_count(re
     started, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow():
-        yield b"ab"
+        yield receiving.long(b"ab")
         started.set()
         await go_on.wait()
-        yield b"cd"
+        yield receiving.long(b"cd")
 
-    task = asyncio.create_task(receiving.engine.put_chunk(session.session_id, 1, slow()))
+    task = asyncio.create_task(receiving.put_chunk(session.session_id, 1, slow()))
     await started.wait()
     await receiving.engine.cancel(session.session_id)
     go_on.set()
@@ -319,54 +320,56 @@ async def test_a_chunk_under_way_when_the_session_is_cancelled_does_not_count(re
 
 async def test_a_completed_upload_can_not_be_cancelled(receiving):
     session = await receiving.start(4, chunk_size=4)
-    receipt = await receiving.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
+    receipt = await receiving.put_chunk(session.session_id, 1, receiving.body(b"abcd"))
     assert await receiving.engine.cancel(session.session_id) == receipt.session
-    assert receiving.bytes_of(receipt.session) == b"abcd"
+    assert await receiving.bytes_of(receipt.session) == receiving.long(b"abcd")
 
 
 async def test_what_is_reserved_bounds_parallel_sessions(receiving):
-    receiving.ledger.quota = 25
+    receiving.ledger.quota = 25 * receiving.unit
     results = await asyncio.gather(*(receiving.start(10) for _ in range(8)), return_exceptions=True)
     assert sum(not isinstance(one, BaseException) for one in results) == 2
     assert sum(isinstance(one, QuotaExceeded) for one in results) == 6
-    assert len(await receiving.stage.session_ids()) == 2
+    assert len(await receiving.leftovers()) == 2
 
 
 @pytest.mark.parametrize("order", list(Order))
 async def test_a_size_told_late_is_reserved_as_bytes_arrive(receiving, order):
-    receiving.ledger.quota = 10
+    receiving.ledger.quota = 10 * receiving.unit
     session = await receiving.start(None, order=order, chunk_size=4)
 
     async def send(number):
         piece = bytes([number]) * 4
         if order is Order.CHUNKED:
-            await receiving.engine.put_chunk(session.session_id, number, body_of(piece))
+            await receiving.put_chunk(session.session_id, number, receiving.body(piece))
         else:
             at = number * 4 - 4
-            await receiving.engine.append(session.session_id, at, body_of(piece))
+            await receiving.append(session.session_id, at, receiving.body(piece))
 
     await send(1)
     await send(2)
     with pytest.raises(QuotaExceeded):
         await send(3)
-    assert receiving.ledger.reserved == {session.session_id: 8}
+    assert receiving.ledger.reserved == {session.session_id: 8 * receiving.unit}
     with pytest.raises(QuotaExceeded):
-        await receiving.engine.set_size(session.session_id, 11)
-    await receiving.engine.set_size(session.session_id, 8)
+        await receiving.set_size(session.session_id, 11)
+    await receiving.set_size(session.session_id, 8)
     done = await receiving.engine.complete(session.session_id)
-    assert receiving.bytes_of(done) == b"\1\1\1\1\2\2\2\2"
+    assert await receiving.bytes_of(done) == receiving.long(b"\1\1\1\1\2\2\2\2")
     assert receiving.ledger.reserved == {}
 
 
-async def test_a_disk_without_room_refuses_at_the_start(receiving):
+async def test_a_disk_without_room_refuses_at_the_start(on_local):
+    receiving = on_local
     free = os.statvfs(receiving.stage.path_of("x" * 20).anchor)
     with pytest.raises(StorageFull):
         await receiving.start(free.f_blocks * free.f_frsize * 2)
     assert receiving.ledger.reserved == {}
-    assert await receiving.stage.session_ids() == []
+    assert await receiving.leftovers() == []
 
 
-async def test_the_largest_file_is_bounded(tmp_path, receiving):
+async def test_the_largest_file_is_bounded(tmp_path, on_local):
+    receiving = on_local
     bounded = build(tmp_path / "b", receiving.catalog, most_bytes=10)
     with pytest.raises(FileSizeError):
         await bounded.start(11)
@@ -385,6 +388,6 @@ async def test_the_two_orders_do_not_mix(receiving):
     chunked = await receiving.start(10, chunk_size=4)
     run = await receiving.start(10, order=SEQUENTIAL)
     with pytest.raises(SessionConflict):
-        await receiving.engine.append(chunked.session_id, 0, body_of(b"a"))
+        await receiving.append(chunked.session_id, 0, receiving.body(b"a"))
     with pytest.raises(SessionConflict):
-        await receiving.engine.put_chunk(run.session_id, 1, body_of(b"a"))
+        await receiving.put_chunk(run.session_id, 1, receiving.body(b"a"))

@@ -17,6 +17,11 @@ from haulier.files.reception import Reception
 from sessions_engine import body_of, build
 
 
+@pytest.fixture
+def receiving(on_local):
+    return on_local
+
+
 async def part(receiving, data):
     session = await receiving.start(len(data), order=Order.SEQUENTIAL, details={"partial": ""})
     return await receiving.engine.append(session.session_id, 0, body_of(data))
@@ -40,7 +45,7 @@ async def test_parts_become_one_file_in_the_order_named(receiving):
     assert (final.status, final.size_bytes) == (SessionStatus.JOINING, 7)
     done = await receiving.joiner.join(final.session_id)
     assert done.status is SessionStatus.COMPLETED
-    assert receiving.bytes_of(done) == b"deabcde"
+    assert await receiving.bytes_of(done) == b"deabcde"
     assert receiving.ledger.files[done.file_id] == ("clip.mp4", 7, crc64nvme(b"deabcde", 0))
     assert await receiving.joiner.join(final.session_id) == done
 
@@ -128,7 +133,7 @@ async def test_parts_may_end_before_they_are_joined(receiving):
     swept = await receiving.sweeper.sweep()
     assert (swept.joined, swept.expired) == (1, 1)
     done = await receiving.engine.get(final.session_id)
-    assert receiving.bytes_of(done) == b"abcde"
+    assert await receiving.bytes_of(done) == b"abcde"
 
 
 async def test_the_sweeper_joins_what_a_crash_interrupted(receiving):
@@ -139,7 +144,7 @@ async def test_the_sweeper_joins_what_a_crash_interrupted(receiving):
     path.write_bytes(b"abc")
     assert (await receiving.sweeper.sweep()).joined == 1
     done = await receiving.engine.get(final.session_id)
-    assert (done.status, receiving.bytes_of(done)) == (SessionStatus.COMPLETED, b"abcde")
+    assert (done.status, await receiving.bytes_of(done)) == (SessionStatus.COMPLETED, b"abcde")
     assert sorted(await receiving.stage.session_ids()) == sorted([a.session_id, b.session_id])
 
 
@@ -180,4 +185,4 @@ async def test_where_the_kernel_can_not_copy_we_do(receiving, monkeypatch):
     a, b = await part(receiving, data), await part(receiving, b"de")
     final = await begin(receiving, a, b)
     done = await receiving.joiner.join(final.session_id)
-    assert receiving.bytes_of(done) == data + b"de"
+    assert await receiving.bytes_of(done) == data + b"de"

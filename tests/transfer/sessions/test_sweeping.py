@@ -15,7 +15,8 @@ from haulier.transfer.sessions.sweeping import Swept
 from sessions_engine import body_of, build
 
 
-async def test_a_session_expires_after_its_last_bytes(receiving):
+async def test_a_session_expires_after_its_last_bytes(on_local):
+    receiving = on_local
     session = await receiving.start(8, chunk_size=4)
     receiving.clock.forward(hours=23)
     await receiving.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
@@ -33,18 +34,20 @@ async def test_a_session_expires_after_its_last_bytes(receiving):
         await receiving.engine.get(session.session_id)
 
 
-async def test_a_completed_session_can_be_asked_about_for_a_day(receiving):
+async def test_a_completed_session_can_be_asked_about_for_a_day(on_local):
+    receiving = on_local
     session = await receiving.start(4, order=Order.SEQUENTIAL)
     done = await receiving.engine.append(session.session_id, 0, body_of(b"abcd"))
     receiving.clock.forward(hours=23)
     assert await receiving.sweeper.sweep() == Swept()
     receiving.clock.forward(hours=2)
     assert (await receiving.sweeper.sweep()).forgotten == 1
-    assert receiving.bytes_of(done) == b"abcd"
+    assert await receiving.bytes_of(done) == b"abcd"
 
 
 @pytest.mark.parametrize("renamed", [False, True])
-async def test_a_crash_while_finishing_is_mended(tmp_path, receiving, renamed):
+async def test_a_crash_while_finishing_is_mended(tmp_path, on_local, renamed):
+    receiving = on_local
     session = await receiving.start(8, chunk_size=4)
     await receiving.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
     interrupted = replace(
@@ -72,12 +75,13 @@ async def test_a_crash_while_finishing_is_mended(tmp_path, receiving, renamed):
     assert (await after.sweeper.sweep()).finished == 1
     done = await after.engine.get(session.session_id)
     assert done.status is SessionStatus.COMPLETED
-    assert after.bytes_of(done) == b"abcdefgh"
+    assert await after.bytes_of(done) == b"abcdefgh"
     assert list(after.ledger.files) == [done.file_id]
     await after.stage.aclose()
 
 
-async def test_what_can_not_be_verified_is_given_up_once_its_job_is(receiving):
+async def test_what_can_not_be_verified_is_given_up_once_its_job_is(on_local):
+    receiving = on_local
     wanted = "sha256:" + "0" * 64
     session = await receiving.start(8, chunk_size=4, wanted_checksum=wanted)
     await receiving.engine.put_chunk(session.session_id, 2, body_of(b"efgh"))
@@ -97,7 +101,8 @@ async def test_what_can_not_be_verified_is_given_up_once_its_job_is(receiving):
     assert not receiving.stage.path_of(failed.file_id).exists()
 
 
-async def test_files_that_belong_to_nothing_are_removed_and_others_are_not(receiving):
+async def test_files_that_belong_to_nothing_are_removed_and_others_are_not(on_local):
+    receiving = on_local
     session = await receiving.start(8, chunk_size=4)
     await receiving.stage.reserve(replace(session, session_id="f" * 32))
     assert (await receiving.sweeper.sweep()).orphans == 1

@@ -7,7 +7,8 @@ the row, then the answer. Every step may be repeated after a crash.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,6 +41,7 @@ from haulier.transfer.sessions.receiving import Body, Receiver, compare, uninter
 from haulier.transfer.sessions.staging import Stage
 
 _OPEN = frozenset({SessionStatus.RECEIVING})
+_DONE = frozenset({SessionStatus.FINISHING, SessionStatus.VERIFYING, SessionStatus.COMPLETED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +128,13 @@ class SessionEngine:
             parse_checksum(new.wanted_checksum)
         if new.chunk_size is not None and new.chunk_size < 1:
             raise ValidationError("chunk_size is at least 1")
-        chunk_size = self._stage.chunk_size(new.size_bytes, new.order, new.chunk_size)
         now = self._now()
         session = UploadSession(
             session_id=secrets.token_hex(16),
             owner_id=new.owner_id,
             name=new.name,
             size_bytes=new.size_bytes,
-            chunk_size=chunk_size,
+            chunk_size=new.chunk_size or 0,
             order=new.order,
             created_at=now,
             expires_at=now + self._lifetime,
@@ -143,6 +144,7 @@ class SessionEngine:
             tags=new.tags,
             details=new.details,
         )
+        session = self._stage.plan(session)
 
         def record(tx: Tx) -> None:
             self._hooks.started(tx, session)
@@ -228,7 +230,8 @@ class SessionEngine:
             session.check_open()
             if session.size_bytes is None and length is not None:
                 span = Span(span.offset, min(span.length, length))
-            extent = await self._receiver.receive_chunk(session, span, body, checks, hold)
+            async with self._unless_done_elsewhere(session_id):
+                extent = await self._receiver.receive_chunk(session, span, body, checks, hold)
             if await self._record_chunk(session, number, extent):
                 return ChunkReceipt(
                     session=await self._finisher.finish(session_id),
@@ -275,9 +278,10 @@ class SessionEngine:
                 raise SessionConflict(f"the upload of {session.name} is sent in chunks")
             session = self._check_append(session, offset, length, size_bytes)
             if not session.is_whole:
-                session = await self._receiver.receive_run(
-                    session, body, checks, hold, self._most_bytes
-                )
+                async with self._unless_done_elsewhere(session_id):
+                    session = await self._receiver.receive_run(
+                        session, body, checks, hold, self._most_bytes
+                    )
         if session.is_whole and not session.is_partial:
             return await self._finisher.finish(session_id)
         return session
@@ -363,6 +367,16 @@ class SessionEngine:
             return total is not None and tx.sessions.count_chunks(session.session_id) == total
 
         return await self._catalog.transaction(record)
+
+    @asynccontextmanager
+    async def _unless_done_elsewhere(self, session_id: str) -> AsyncIterator[None]:
+        """Tell an upload that the store gave up from one that another host completed meanwhile."""
+        try:
+            yield
+        except SessionGone as exc:
+            if (await self.get(session_id)).status in _DONE:
+                raise LockLost("another request for the same upload completed it") from exc
+            raise
 
     async def _reserve(self, session: UploadSession) -> UploadSession:
         reserved = await self._stage.reserve(session)

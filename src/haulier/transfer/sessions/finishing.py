@@ -153,7 +153,7 @@ class Finisher:
         ended = await self._catalog.transaction(record)
         self._hashes.forget(session.session_id)
         if ended.status is not SessionStatus.COMPLETED:
-            await self._stage.discard(session.session_id)
+            await self._stage.discard(session.session_id, session.file_id)
             if session.file_id is not None:
                 await self._stage.delete(session.file_id)
         return ended

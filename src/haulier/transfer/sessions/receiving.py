@@ -126,13 +126,15 @@ class Receiver:
                         await writer.write(piece)
                         if not named and writer.taken_bytes - asked_at >= _PUBLISH_BYTES:
                             asked_at = writer.taken_bytes
-                            await uninterrupted(count(await writer.checkpoint()))
+                            settled = await writer.checkpoint()
+                            if settled.extent.span.length:
+                                await uninterrupted(count(settled))
+                settled = await writer.settle()
             except BaseException:
                 if not named:
                     with suppress(HaulierError):  # the first failure is the one to tell
                         await uninterrupted(keep_what_came())
                 raise
-            settled = await writer.settle()
             _check_sums(named)
             await uninterrupted(count(settled))
             return current

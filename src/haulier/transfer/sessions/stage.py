@@ -13,13 +13,14 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from haulier.core.checksums import RunningChecksum, crc32, crc64nvme
 from haulier.core.sessions.chunks import Span, chunk_size_for
-from haulier.core.sessions.session import Extent, Order, Settled, UploadSession, WholeFile
+from haulier.core.sessions.session import Extent, Settled, UploadSession, WholeFile
 from haulier.errors import ExternalServiceError, StorageFull
 from haulier.transfer.sessions.disk import require_room
 from haulier.transfer.sessions.local_join import PINNED, join, pin, unpin
@@ -61,9 +62,9 @@ class LocalStage:
         self._durability = durability
         self._threads = ThreadPoolExecutor(threads, "stage")
 
-    def chunk_size(self, size_bytes: int | None, order: Order, asked: int | None) -> int:  # noqa: ARG002 - the order matters elsewhere
-        """Return what was asked for, else what suits the size."""
-        return asked or chunk_size_for(size_bytes)
+    def plan(self, session: UploadSession) -> UploadSession:
+        """Return the session with the chunk size its client wants, else one that suits its size."""
+        return replace(session, chunk_size=session.chunk_size or chunk_size_for(session.size_bytes))
 
     async def reserve(self, session: UploadSession) -> UploadSession:
         """Make the session's file, with room for its size on the disk.
@@ -116,7 +117,7 @@ class LocalStage:
         """
         await self._in_thread(lambda: join(self._path(session_id), part_ids))
 
-    async def discard(self, session_id: str) -> None:
+    async def discard(self, session_id: str, file_id: str | None = None) -> None:  # noqa: ARG002 - the file lies under the session's id
         """Remove the session's file and what it pinned; nothing happens when there is none."""
 
         def remove() -> None:

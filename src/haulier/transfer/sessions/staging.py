@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from haulier.core.checksums import RunningChecksum
 from haulier.core.sessions.chunks import Span
-from haulier.core.sessions.session import Order, Settled, UploadSession, WholeFile
+from haulier.core.sessions.session import Settled, UploadSession, WholeFile
 
 Piece = bytes | bytearray | memoryview
 
@@ -54,13 +54,10 @@ class Writer(Protocol):
 class Stage(Protocol):
     """Bytes of uploads on their way in, and of whole files by their id."""
 
-    def chunk_size(self, size_bytes: int | None, order: Order, asked: int | None) -> int:
-        """Return the chunk size in bytes for a file of `size_bytes`.
+    def plan(self, session: UploadSession) -> UploadSession:
+        """Return a new session as it is to be recorded before `reserve`.
 
-        Args:
-            size_bytes: None while it is not known.
-            order: how the bytes will come.
-            asked: what the client would like.
+        Its chunk size is what the client would like, or 0; the one returned suits the place.
 
         Raises:
             FileSizeError: the file is larger than can be kept here.
@@ -92,8 +89,11 @@ class Stage(Protocol):
         """
         ...
 
-    async def discard(self, session_id: str) -> None:
-        """Remove unfinished bytes of a session; nothing happens when there are none."""
+    async def discard(self, session_id: str, file_id: str | None = None) -> None:
+        """Remove unfinished bytes of a session that would be the file `file_id`.
+
+        Nothing happens when there are none.
+        """
         ...
 
     async def session_ids(self) -> list[str]:

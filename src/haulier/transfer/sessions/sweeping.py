@@ -151,9 +151,9 @@ class Sweeper:
 
     async def _forget(self) -> int:
         old = await self._list(_ENDED, before=self._now())
-
         for session_id in old:
-            await self._stage.discard(session_id)
+            session = await self._get(session_id)
+            await self._stage.discard(session_id, session.file_id if session else None)
             await self._delete(session_id)
         return len(old)
 
