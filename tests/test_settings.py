@@ -114,6 +114,8 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "HAULIER_MAX_FILE_SIZE",
                 "UPLOAD_SESSION_TTL_HOURS",
                 "DURABILITY",
+                "DOWNLOAD_MODE",
+                "X_ACCEL_PREFIX",
                 "RATE_LIMIT_SIGN_IN",
                 "CLAMD_URL",
                 "CLAMD_MAX_FILE_MB",

@@ -66,6 +66,12 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _location(path: str) -> str:
+    if not path.startswith("/") or not path.isprintable():
+        raise ValueError("a path that begins with a slash, as in nginx's `location`")
+    return path.rstrip("/")
+
+
 def _size(value: Any) -> Any:
     if not isinstance(value, str) or value.isdigit():
         return value
@@ -284,6 +290,16 @@ class ServerSettings(_Group):
     )
     scan_on_error: Literal["block", "allow"] = _setting(
         "block", "SCAN_ON_ERROR", meaning="whether files are served that could not be scanned"
+    )
+    download_mode: Literal["proxy", "redirect"] = _setting(
+        "proxy",
+        "DOWNLOAD_MODE",
+        meaning="`redirect`: files in a bucket are fetched from there, by short-lived links",
+    )
+    x_accel_prefix: Annotated[str, AfterValidator(_location)] | None = _setting(
+        None,
+        "X_ACCEL_PREFIX",
+        meaning="nginx's internal location of `{data}/files`, which then sends the files",
     )
 
 

@@ -9,6 +9,8 @@ import subprocess
 import httpx2
 import pytest
 
+from running_server import run, start, stop
+
 DATA = random.Random(7).randbytes((1 << 20) + 11)
 
 
@@ -186,3 +188,21 @@ def test_aria2_style_parallel_ranges_make_the_file(server, url, tmp_path):
     assert [process.wait(30) for process in running] == [0] * 4
     joined = b"".join((tmp_path / str(n)).read_bytes() for n in range(4))
     assert hashlib.sha256(joined).digest() == hashlib.sha256(DATA).digest()
+
+
+def test_nginx_is_told_where_the_file_lies(tmp_path):
+    run(tmp_path, "user", "add", "ann")
+    server = start(tmp_path, X_ACCEL_PREFIX="/inner/")
+    try:
+        with httpx2.Client(base_url=server.url, headers=server.headers()) as http:
+            stored = put(http, "clip.mp4")
+            url = f"/api/files/{stored['id']}/download"
+            answer = http.get(url)
+            inner = answer.headers["x-accel-redirect"]
+            assert answer.content == b""
+            assert answer.headers["content-type"] == "video/mp4"
+            assert answer.headers["content-disposition"].startswith("attachment")
+            assert (tmp_path / "files" / inner.removeprefix("/inner/")).read_bytes() == DATA
+            assert http.head(url).headers["content-length"] == str(len(DATA))
+    finally:
+        stop(server)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import random
 from dataclasses import replace
 
 import aiohttp
 import pytest
 import yarl
 
+from haulier.core.checksums import crc64nvme
 from haulier.errors import BadDigest, NoSuchUpload
 from haulier.store.base import ObjectOptions, StoreChecks
 from haulier.store.s3 import S3Store
@@ -18,6 +22,10 @@ from haulier.testing.store_suite import part_of, read_all
 
 pytestmark = pytest.mark.servers
 ALL_CHECKS = StoreChecks(crc64nvme=True, etag_is_md5=True, if_none_match=True, tags=True)
+
+
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
 
 
 @pytest.fixture
@@ -104,3 +112,52 @@ async def test_a_link_needs_no_keys(store):
 async def test_an_unknown_upload_is_gone(store):
     with pytest.raises(NoSuchUpload):
         await store.list_parts("k", "0" * 32)
+
+
+async def in_pieces(data: bytes, size: int = 100_000):
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
+
+
+@pytest.mark.parametrize("checks", [ALL_CHECKS, StoreChecks(crc64nvme=False, etag_is_md5=True,
+                                                           if_none_match=False)])  # fmt: skip
+@pytest.mark.parametrize("size", [1, 262_144, 262_145, (5 << 20) + 7])
+async def test_a_part_is_stored_while_its_bytes_come(store, checks, size):
+    store, data = store.with_checks(checks), noise(size)
+    upload_id = await store.start_upload("k", ObjectOptions())
+    crc = f"{crc64nvme(data):016x}"
+    receipt = await store.stream_part("k", upload_id, 1, size, in_pieces(data), lambda: crc)
+    assert receipt.etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    assert await store.list_parts("k", upload_id) == [replace(receipt, crc64nvme=None)]
+    await store.complete_upload("k", upload_id, [receipt], crc64nvme=crc)
+    assert await read_all(store, "k") == data
+
+
+async def test_a_part_on_its_way_with_a_wrong_checksum_is_not_stored(store):
+    store, data = store.with_checks(ALL_CHECKS), noise(300_000)
+    upload_id = await store.start_upload("k", ObjectOptions())
+    with pytest.raises(BadDigest):
+        await store.stream_part("k", upload_id, 1, len(data), in_pieces(data), lambda: "0" * 16)
+    assert await store.list_parts("k", upload_id) == []
+    await store.abort_upload("k", upload_id)
+
+
+async def test_a_part_that_breaks_off_is_not_stored(store):
+    store, data = store.with_checks(ALL_CHECKS), noise(900_000)
+    upload_id = await store.start_upload("k", ObjectOptions())
+    started = asyncio.Event()
+
+    async def stuck():
+        yield data[:500_000]
+        started.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(
+        store.stream_part("k", upload_id, 1, len(data), stuck(), lambda: "0" * 16)
+    )
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.list_parts("k", upload_id) == []
+    await store.abort_upload("k", upload_id)

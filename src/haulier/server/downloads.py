@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from email.utils import format_datetime
 
 from starlette.datastructures import Headers
@@ -14,7 +16,7 @@ from haulier.core.accounts import StoredFile
 from haulier.core.file_names import content_disposition
 from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
 from haulier.core.sessions.chunks import Span
-from haulier.transfer.sessions.staging import Stage
+from haulier.transfer.sessions.staging import LinkingStage, Stage
 
 # What browsers show without running anything of it on our origin.
 _INLINE = frozenset(
@@ -26,18 +28,63 @@ _INLINE = frozenset(
 )  # fmt: skip
 
 
+_LINK_EXPIRES_S = 15 * 60
+
+
+class Downloads:
+    """How stored files are sent.
+
+    Args:
+        stage: where their bytes lie.
+        redirects: send clients to the store, where it can hand out links.
+        x_accel_prefix: nginx's internal location of whole files, where nginx sends them.
+    """
+
+    def __init__(self, stage: Stage, *, redirects: bool, x_accel_prefix: str | None) -> None:
+        self.stage = stage
+        self._links = stage if redirects and isinstance(stage, LinkingStage) else None
+        self._x_accel_prefix = x_accel_prefix
+
+    def answer(self, stored: StoredFile, *, inline: bool = False) -> RangeFile:
+        """Return the answer that carries a file; see `RangeFile`."""
+        return RangeFile(stored, self, inline=inline)
+
+    async def elsewhere(
+        self, stored: StoredFile, description: Mapping[str, str]
+    ) -> tuple[int, dict[str, str]] | None:
+        """Return status and headers of an answer that leaves the bytes to somebody else.
+
+        None when they have to come from here.
+        """
+        if self._links is not None:
+            url = await self._links.link_to(
+                stored.file_id,
+                answer_with={
+                    name: description[name] for name in ("Content-Type", "Content-Disposition")
+                },
+                expires_s=_LINK_EXPIRES_S,
+            )
+            return 307, {"Location": url, "Cache-Control": "no-store", "Content-Length": "0"}
+        path = self.stage.path_of(stored.file_id)
+        if self._x_accel_prefix is not None and path is not None:
+            # nginx answers ranges and counts the bytes itself.
+            inner = f"{self._x_accel_prefix}/{path.parent.name}/{path.name}"
+            return 200, {**description, "X-Accel-Redirect": inner}
+        return None
+
+
 class RangeFile(Response):
     """A stored file, with ranges, validators and headers that keep it from running as a page.
 
     Args:
         stored: what is known of it.
-        stage: where its bytes lie.
+        downloads: how it is sent.
         inline: show it in place where its type is harmless; otherwise it is a download.
     """
 
-    def __init__(self, stored: StoredFile, stage: Stage, *, inline: bool = False) -> None:
+    def __init__(self, stored: StoredFile, downloads: Downloads, *, inline: bool = False) -> None:
         self._stored = stored
-        self._stage = stage
+        self._downloads = downloads
         self._inline = inline
         self.background = None
 
@@ -51,6 +98,12 @@ class RangeFile(Response):
             request.get("if-modified-since"),
         ):
             await self._head(send, 304, self._validators())
+            await send({"type": "http.response.body", "body": b""})
+            return
+        left = await self._downloads.elsewhere(stored, self._description())
+        if left is not None and scope["method"] == "GET":
+            status, headers = left
+            await self._head(send, status, {**self._validators(), **headers})
             await send({"type": "http.response.body", "body": b""})
             return
         wanted = request.get("range") if scope["method"] in {"GET", "HEAD"} else None
@@ -90,14 +143,18 @@ class RangeFile(Response):
         self, send: Send, status: int, headers: dict[str, str], parts: list[tuple[bytes, Span]]
     ) -> None:
         for number, (head, span) in enumerate(parts):
-            async with self._stage.read(self._stored.file_id, span) as pieces:
+            async with AsyncExitStack() as stack:
+                pieces = None
+                if span.length:
+                    reading = self._downloads.stage.read(self._stored.file_id, span)
+                    pieces = await stack.enter_async_context(reading)
                 # What can't be opened must not be promised.
                 if number == 0:
                     await self._head(send, status, headers)
                 if head:
                     await send({"type": "http.response.body", "body": head, "more_body": True})
-                async for piece in pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if pieces is not None:
+                    await _send_pieces(send, pieces)
 
     async def _head(self, send: Send, status: int, headers: dict[str, str]) -> None:
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -127,6 +184,11 @@ class RangeFile(Response):
             digest = b64encode(bytes.fromhex(stored.sha256)).decode()
             headers["Repr-Digest"] = f"sha-256=:{digest}:"
         return headers
+
+
+async def _send_pieces(send: Send, pieces: AsyncIterator[bytes | bytearray]) -> None:
+    async for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 def _content_range(span: Span, size_bytes: int) -> str:

@@ -17,7 +17,6 @@ from haulier.core.sessions.session import Order
 from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.files.access import check_upload, may_see
 from haulier.server.bodies import body_of, length_of
-from haulier.server.downloads import RangeFile
 from haulier.server.identity import CurrentUser, TheServices
 from haulier.transfer.sessions.engine import NewUpload
 
@@ -61,7 +60,7 @@ async def get_file(stored: VisibleFile) -> JSONResponse:
 async def download(stored: VisibleFile, services: TheServices, *, inline: bool = False) -> Response:
     """Return a file's bytes, or ranges of them."""
     services.scan_policy.check(stored)
-    return RangeFile(stored, services.stage, inline=inline)
+    return services.downloads.answer(stored, inline=inline)
 
 
 @router.get("/files/{file_id}/thumbnail", response_class=Response)

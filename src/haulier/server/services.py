@@ -24,12 +24,13 @@ from haulier.jobs.runner import Runner
 from haulier.media.clamd import Clamd
 from haulier.media.isolation import Workers
 from haulier.media.scan import Scanner
+from haulier.server.downloads import Downloads
+from haulier.server.stages import open_stage
 from haulier.settings import Settings
 from haulier.transfer.sessions.engine import SessionEngine
 from haulier.transfer.sessions.finishing import Finisher
 from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
-from haulier.transfer.sessions.stage import Durability, LocalStage
 from haulier.transfer.sessions.staging import JoiningStage, Stage
 from haulier.transfer.sessions.sweeping import Sweeper
 
@@ -46,6 +47,7 @@ class Services:
     accounts: Accounts
     tokens: Tokens
     stage: Stage
+    downloads: Downloads
     engine: SessionEngine
     finisher: Finisher
     joiner: Joiner | None
@@ -108,14 +110,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Put the services together, mend what a crash left; sweep and do jobs while the block runs."""
     tokens, policy, scanner = tokens_of(settings), scan_policy_of(settings), scanner_of(settings)
     data = settings.general.data
-    async with await Catalog.open(settings.catalog_url) as catalog:
+    async with (
+        await Catalog.open(settings.catalog_url) as catalog,
+        open_stage(settings, catalog) as stage,
+    ):
         locks, hashes, bell = MemoryLocks(), HashesInOrder(), MemoryBell()
         hooks = Reception(scans=policy.scans, enqueued=bell.ring)
-        stage = LocalStage(
-            data / "uploads",
-            data / "files",
-            durability=Durability(settings.server.durability),
-        )
         finisher = Finisher(
             catalog=catalog,
             stage=stage,
@@ -161,6 +161,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             accounts=Accounts(catalog),
             tokens=tokens,
             stage=stage,
+            downloads=Downloads(
+                stage,
+                redirects=settings.server.download_mode == "redirect",
+                x_accel_prefix=settings.server.x_accel_prefix,
+            ),
             engine=engine,
             finisher=finisher,
             joiner=joiner,
@@ -171,11 +176,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
         await sweeper.sweep()
         runner = Runner(catalog=catalog, kinds=file_jobs.kinds(), bell=bell)
-        try:
-            async with workers, _beside(runner.run()), _beside(_sweep_forever(sweeper)):
-                yield services
-        finally:
-            await stage.aclose()
+        async with workers, _beside(runner.run()), _beside(_sweep_forever(sweeper)):
+            yield services
 
 
 @asynccontextmanager

@@ -25,7 +25,6 @@ from haulier.errors import (
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.files.access import check_upload
 from haulier.server.bodies import body_of, length_of
-from haulier.server.downloads import RangeFile
 from haulier.server.identity import CurrentUser, TheServices
 from haulier.server.problems import error_answer
 from haulier.transfer.sessions.engine import NewUpload
@@ -204,7 +203,7 @@ async def content(session: OwnSession, services: TheServices) -> Response:
     if stored is None:
         raise NoSuchSession("the file was deleted")
     services.scan_policy.check(stored)
-    return RangeFile(stored, services.stage)
+    return services.downloads.answer(stored)
 
 
 async def _append(

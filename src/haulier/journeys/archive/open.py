@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from haulier.catalog.catalog import Catalog
@@ -28,6 +28,9 @@ from haulier.net.retry import retrying
 from haulier.net.throttle import Throttle
 from haulier.settings import Settings
 from haulier.store.base import MultipartStore, StoreChecks
+
+if TYPE_CHECKING:
+    from haulier.transfer.sessions.s3_place import UploadStore
 
 UNCHECKED = StoreChecks(crc64nvme=False, etag_is_md5=False, if_none_match=False)
 CHECKS_VALID = timedelta(days=30)
@@ -86,6 +89,22 @@ async def open_catalog(settings: Settings) -> Catalog:
     if settings.general.database_url is None and settings.archive.catalog == "completed":
         refuse_network_filesystem(Path(url))
     return await Catalog.open(url)
+
+
+async def open_bucket(
+    settings: Settings, catalog: Catalog, stack: AsyncExitStack
+) -> tuple[UploadStore, str]:
+    """Open the bucket that the settings name, closed with `stack`; return what keys begin with.
+
+    Raises:
+        ConfigurationError: the settings name none.
+        StoreError: it can't be reached.
+    """
+    if settings.s3.bucket is None:
+        raise ConfigurationError("no bucket is named", hint="Set AWS_S3_BUCKET.")
+    place = destination_of(settings, None)
+    opened = await _Opener(settings, catalog, None, stack, probe=True).open(place)
+    return cast("UploadStore", opened.store), place.prefix  # a bucket can do all of it
 
 
 def _user() -> str | None:

@@ -12,12 +12,19 @@ from typing import Protocol
 from haulier.core.checksums import Buffer
 from haulier.core.sessions.session import Extent
 from haulier.errors import ExternalServiceError, NoSuchUpload, SessionGone, StoreError
-from haulier.store.base import ListingStore, ObjectOptions, Part, PartReceipt, StreamingStore
+from haulier.store.base import (
+    ListingStore,
+    ObjectOptions,
+    Part,
+    PartReceipt,
+    SigningStore,
+    StreamingStore,
+)
 
 _log = logging.getLogger("haulier.uploads")
 
 
-class UploadStore(StreamingStore, ListingStore, Protocol):
+class UploadStore(StreamingStore, ListingStore, SigningStore, Protocol):
     """What uploads need of a bucket."""
 
 

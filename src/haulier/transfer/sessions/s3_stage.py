@@ -6,7 +6,8 @@ machine, so that any host can go on with any session.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -141,6 +142,15 @@ class S3Stage:
         with store_errors(file_id):
             async with self._store.get(key, start=span.offset, end=span.end) as pieces:
                 yield pieces
+
+    async def link_to(self, file_id: str, *, answer_with: Mapping[str, str], expires_s: int) -> str:
+        """Return a URL of a whole file that is good for `expires_s` seconds."""
+        key = self._place.file_key(file_id)
+        # Credentials may have to be asked of a server first.
+        with store_errors(file_id):
+            return await asyncio.to_thread(
+                self._store.sign_get, key, expires_s=expires_s, answer_with=answer_with
+            )
 
     def path_of(self, file_id: str) -> None:  # noqa: ARG002 - a driver on disks knows it
         """Nothing lies on this machine."""

@@ -6,7 +6,7 @@ what is safe; what is acknowledged is decided by the catalog alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -120,6 +120,18 @@ class Stage(Protocol):
 
     async def aclose(self) -> None:
         """Wait for writes that run, and give back connections."""
+        ...
+
+
+@runtime_checkable
+class LinkingStage(Stage, Protocol):
+    """A stage from which clients can fetch files by themselves."""
+
+    async def link_to(self, file_id: str, *, answer_with: Mapping[str, str], expires_s: int) -> str:
+        """Return a URL of a whole file that is good for `expires_s` seconds.
+
+        `answer_with` are headers that the answer there has; see `SigningStore`.
+        """
         ...
 
 
