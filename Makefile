@@ -49,6 +49,10 @@ bench: .venv/.bench ## haulier beside its peers, on the same data in the same ru
 docs: .venv/.dev ## write docs/reference from the code
 	@$(BIN)/python tools/gen_reference.py
 
+.PHONY: picture
+picture: .venv/.dev ## draw docs/images/terminal.svg from a session with the program
+	@$(BIN)/python tools/terminal_picture.py
+
 .PHONY: lock
 lock: ## resolve requirements*.lock again (UPGRADE=1: to the newest versions)
 	@tools/lock.sh "$$(tools/python.sh)"
