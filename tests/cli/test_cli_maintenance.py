@@ -28,7 +28,7 @@ def test_every_help_has_an_example_and_says_what_sizes_mean(haulier, command):
 def test_all_commands_are_there():
     assert {" ".join(command) for command in commands()} == {
         "upload", "resume", "retry", "watch", "history", "show", "files", "verify", "restore", "ls",
-        "delete", "import", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
+        "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
         "serve", "user add", "token create",
     }  # fmt: skip
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from haulier.cli.output import is_terminal, printable, say
@@ -25,6 +25,7 @@ _PLAIN_INTERVAL_S = 2.0
 _TICK_S = 0.1
 _NAME_WIDTH = 24
 _SHORT_ID = 8
+_MANY = 8
 _SHORT_COLUMNS = frozenset({"id", "kind", "mode", "size", "started", "state", "status", "type"})
 
 
@@ -40,6 +41,26 @@ async def progress(board: ProgressBoard, *, silent: bool) -> AsyncIterator[None]
     else:
         async with Ticker(board, [PlainLines()], interval_s=_TICK_S):
             yield
+
+
+@contextmanager
+def counting(stage: str, total: int, *, silent: bool) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how many of `total` things are done; the block calls what it gets.
+
+    For many small things; elsewhere than on a terminal, and for few, nothing is shown.
+    """
+    if silent or total < _MANY or not is_terminal(sys.stderr):
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True, highlight=False)
+    with Bars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        task = bars.add_task(stage, total=total)
+        yield lambda: bars.advance(task)
 
 
 class PlainLines:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mimetypes
 import os.path
 from enum import StrEnum
+from functools import cache
 
 UNKNOWN_TYPE = "application/octet-stream"
 
@@ -106,16 +107,15 @@ _ENDINGS = {
     "image/x-qoi": "qoi",
     "image/x-portable-anymap": "pnm pbm pgm ppm pam",
     "image/x-canon-cr3": "cr3",
-    "image/x-tga": "tga",
     "image/emf": "emf",
     "application/pdf": "pdf ai",
     "application/rtf": "rtf",
     "application/postscript": "ps eps ai",
     "application/epub+zip": "epub",
-    "application/msword": "doc dot",
-    "application/vnd.ms-excel": "xls xlt",
+    "application/msword": "doc",
+    "application/vnd.ms-excel": "xls",
     "application/vnd.ms-powerpoint": "ppt pps",
-    "application/x-ole-storage": "msg vsd pub",
+    "application/x-ole-storage": "ole",
     _OFFICE + "wordprocessingml.document": "docx",
     _OFFICE + "spreadsheetml.sheet": "xlsx",
     _OFFICE + "presentationml.presentation": "pptx ppsx",
@@ -143,21 +143,26 @@ _ENDINGS = {
     "application/vnd.debian.binary-package": "deb",
     "application/x-rpm": "rpm",
     "application/x-cpio": "cpio",
-    "application/x-archive": "a ar lib",
+    "application/x-archive": "a ar",
     "application/x-iso9660-image": "iso",
-    "application/x-executable": "elf so o",
-    "application/vnd.microsoft.portable-executable": "exe dll sys scr",
-    "application/x-dosexec": "exe com",
+    "application/x-executable": "elf",
+    "application/vnd.microsoft.portable-executable": "exe dll",
+    "application/x-dosexec": "exe",
     "application/x-mach-binary": "dylib macho",
     "application/java-vm": "class",
     "application/wasm": "wasm",
-    "application/vnd.sqlite3": "db sqlite sqlite3",
+    "font/ttf": "ttf",
+    "font/otf": "otf",
+    "font/woff": "woff",
+    "font/woff2": "woff2",
+    "application/vnd.sqlite3": "sqlite sqlite3 db3",
     "text/plain": "txt text log",
     "text/csv": "csv",
     "text/tab-separated-values": "tsv",
     "text/markdown": "md markdown",
     "text/html": "html htm",
     "text/css": "css",
+    "text/vnd.graphviz": "gv dot",
     "text/javascript": "js mjs",
     "text/typescript": "ts mts",
     "text/x-python": "py",
@@ -168,7 +173,7 @@ _ENDINGS = {
     "text/vcard": "vcf",
     "application/xml": "xml xsd xsl",
     "application/xhtml+xml": "xhtml xht",
-    "application/json": "json map",
+    "application/json": "json",
     "application/x-ndjson": "ndjson jsonl",
     "application/yaml": "yaml yml",
     "application/toml": "toml",
@@ -244,6 +249,8 @@ _SAME = {
     "text/x-script.python": "text/x-python", "binary/octet-stream": UNKNOWN_TYPE,
 }  # fmt: skip
 
+KNOWN_TYPES = frozenset(_ENDINGS)
+"""Types that `core.sniff` tells by content, or tells to be text."""
 _BY_ENDING: dict[str, tuple[str, ...]] = {}
 for _type, _endings in _ENDINGS.items():
     for _ending in _endings.split():
@@ -260,11 +267,17 @@ def types_of_name(path: str) -> tuple[str, ...]:
     ending = os.path.splitext(path)[1][1:].lower()
     if ending in _BY_ENDING:
         return _BY_ENDING[ending]
-    guessed, packing = mimetypes.guess_type(path, strict=False)
+    guessed, packing = _registry().guess_type(path, strict=False)
     if packing is not None:
         # As `.svgz`: outside it is what it is packed with.
         return ("application/gzip",) if packing == "gzip" else ()
     return () if guessed is None else (canonical(guessed),)
+
+
+@cache
+def _registry() -> mimetypes.MimeTypes:
+    # Without the system's own files, which say different things on each machine.
+    return mimetypes.MimeTypes()
 
 
 def usual_ending(mime_type: str) -> str | None:

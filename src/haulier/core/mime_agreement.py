@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of
+from haulier.core.mime import KNOWN_TYPES, UNKNOWN_TYPE, FileKind, canonical, kind_of
 
 # Types that players and programs take for each other, and that people mix up without harm.
 _FAMILIES = (
@@ -30,7 +30,7 @@ _GENERAL = frozenset({"text/plain", "text/csv", "application/xml", "application/
 def agree(content_type: str, claimed: Iterable[str]) -> bool:
     """Tell whether one of the claimed types can be right for content of `content_type`.
 
-    Claiming nothing, or nothing in particular, agrees with everything.
+    Claiming nothing, or a type that can't be told by content, agrees with everything.
     """
     types = [canonical(each) for each in claimed]
     return not types or any(_agrees(content_type, each) for each in types)
@@ -47,14 +47,12 @@ def refines(content_type: str, claimed: str) -> bool:
 
 
 def _agrees(content_type: str, claimed: str) -> bool:
-    if claimed in {content_type, UNKNOWN_TYPE}:
+    if claimed == content_type or claimed not in KNOWN_TYPES:
+        # What the content would not tell can't be refuted by it either.
         return True
     if any({content_type, claimed} <= family for family in _FAMILIES):
         return True
     if kind_of(content_type) is FileKind.TEXT and kind_of(claimed) is FileKind.TEXT:
         # A page that is called plain text may still be shown as a page, with what it loads.
         return content_type != "text/html" or claimed in _MARKUP
-    if content_type == "application/zip":
-        return claimed.endswith("+zip") or claimed == "application/vnd.google-earth.kmz"
-    # Cameras' own formats are TIFF in another order.
-    return content_type == "image/tiff" and claimed.startswith("image/x-")
+    return False

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, types_of_name
+from haulier.core.mime import KNOWN_TYPES, UNKNOWN_TYPE, FileKind, canonical, kind_of, types_of_name
 from haulier.core.mime_agreement import agree, refines
 from haulier.core.sniff import HEAD_BYTES, TAIL_BYTES, Certainty, id3_bytes, sniff
 from haulier.core.sniff.polyglots import other_natures
@@ -232,9 +232,8 @@ def _by_claim(name: str | None, declared_type: str | None) -> DetectedType:
     for claimed, means in claims:
         if claimed == UNKNOWN_TYPE:
             continue
-        warned = replace(
-            nothing, warnings=(f"nothing in it says that it is {claimed}, as its {means} does",)
-        )
+        doubt = f"nothing in it says that it is {claimed}, as its {means} does"
+        warned = replace(nothing, warnings=(doubt,) if claimed in KNOWN_TYPES else ())
         if kind_of(claimed) is FileKind.TEXT:
             return warned
         return replace(warned, mime_type=claimed, kind=kind_of(claimed), means=means)

@@ -144,7 +144,7 @@ def is_unfinished(name: str) -> bool:
 def _find(directory: Path) -> tuple[list[MediaFile], list[FileProblem]]:
     files: list[MediaFile] = []
     problems: list[FileProblem] = []
-    for path, obstacle in sorted(_entries(directory), key=lambda found: os.fsencode(found[0])):
+    for path, obstacle in walk_files(directory):
         try:
             file = _usable(path, obstacle)
         except SourceError as error:
@@ -164,8 +164,17 @@ def _usable(path: Path, obstacle: str | None) -> MediaFile:
     return file
 
 
+def walk_files(root: Path) -> list[tuple[Path, str | None]]:
+    """Return what lies below a directory, sorted by path, each with what keeps it from being read.
+
+    Raises:
+        TargetMissing: there is no such directory.
+        TargetUnreadable: it may not be listed.
+    """
+    return sorted(_entries(root), key=lambda found: os.fsencode(found[0]))
+
+
 def _entries(root: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield each file below, with what keeps it from being used, if anything does."""
     waiting = [root]
     while waiting:
         directory = waiting.pop()

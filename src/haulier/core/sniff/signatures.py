@@ -119,6 +119,8 @@ def by_short_signature(head: bytes) -> str | None:
         # Java's class files and fat programs of macOS begin alike.
         is_java = int.from_bytes(head[4:8]) >= _JAVA_MAJOR
         return "application/java-vm" if is_java else "application/x-mach-binary"
+    if head.startswith(b"\0\x01\0\0") and _is_font(head):
+        return "font/ttf"
     if head.startswith(b"\xff\x0a") and head[2:3] != b"\0":
         return "image/jxl"
     return None
@@ -141,6 +143,12 @@ def _is_icon(head: bytes) -> bool:
     return (
         count > 0 and head[9:10] in {b"\0", b"\xff"} and size_bytes > 0 and offset >= 6 + 16 * count
     )
+
+
+def _is_font(head: bytes) -> bool:
+    tables, search_range = int.from_bytes(head[4:6]), int.from_bytes(head[6:8])
+    # The largest power of two of table entries, 16 bytes each.
+    return tables > 0 and search_range == 16 << (tables.bit_length() - 1)
 
 
 def _dos_program(head: bytes) -> str | None:
