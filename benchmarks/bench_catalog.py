@@ -24,13 +24,14 @@ from pathlib import Path
 
 from sqlalchemy import insert, text
 
+from haulier.catalog.blocks import terms_of
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.engines import describe, is_sqlite, parse_url, postgres_engine, sqlite_writer
 from haulier.catalog.filters import FileFilter, OperationFilter
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.queries import LINKED_FILES
 from haulier.catalog.schema import upgrade
-from haulier.catalog.tables import file_tags, files, operations
+from haulier.catalog.tables import file_blocks, file_tags, files, operations
 from haulier.core.records import FileStatus, OperationRecord, OperationStatus, UploadRecord
 
 GOAL_MS = 50
@@ -106,11 +107,21 @@ def operation_rows(number, count):
     return operation, [source, archive, stored, done], tags
 
 
+def block_terms(recorded, rows):
+    """What the library notes of the names and paths of `rows`, numbered from `recorded` + 1 on."""
+    return {
+        (number // 2048, term)
+        for number, row in enumerate(rows, recorded + 1)
+        for term in terms_of(row["name"], row["path"])
+    }
+
+
 def build(url, file_count):
     """Fill the catalog in big transactions, the fast way in."""
     count = file_count // 5
     parsed = parse_url(url)
     engine = sqlite_writer(parsed) if is_sqlite(parsed) else postgres_engine(parsed)
+    recorded, terms = 0, set()
     for first in range(0, count, BATCH):
         made = [operation_rows(number, count) for number in range(first, min(first + BATCH, count))]
         plain = [
@@ -118,9 +129,16 @@ def build(url, file_count):
             for n in range(first, min(first + BATCH, count))
         ]  # fmt: skip
         with engine.begin() as connection:
-            connection.execute(insert(files), [f for _, linked, _ in made for f in linked] + plain)
+            rows = [f for _, linked, _ in made for f in linked] + plain
+            connection.execute(insert(files), rows)
             connection.execute(insert(file_tags), [t for _, _, tags in made for t in tags])
             connection.execute(insert(operations), [operation for operation, _, _ in made])
+            terms.update(block_terms(recorded, rows))
+            recorded += len(rows)
+    with engine.begin() as connection:
+        connection.execute(
+            insert(file_blocks), [{"term": term, "block": block} for block, term in sorted(terms)]
+        )
     if not is_sqlite(parsed):
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))

@@ -3,15 +3,19 @@
 import dataclasses
 import fnmatch
 import itertools
+import random
 import re
 from datetime import timedelta
 
 import pytest
 from samples_catalog import NOON, file, file_id, operation, upload
+from sqlalchemy import insert, text
 
-from haulier.catalog import listing
+from haulier.catalog import conditions, search
+from haulier.catalog.blocks import find_blocks
+from haulier.catalog.conditions import first_id
 from haulier.catalog.filters import FileFilter, OperationFilter
-from haulier.catalog.listing import _first_id
+from haulier.catalog.tables import files
 from haulier.core.records import FileStatus, OperationStatus, new_file_id, utc_now
 from haulier.errors import UsageError
 
@@ -89,17 +93,46 @@ OTHERS = [
 ]  # fmt: skip
 
 
-# 0: records are never found by looking through the newest; 60: sometimes; 5000: always.
-# A tag counts as rare from none to all of them.
-@pytest.mark.parametrize(("looked_through", "rare"), [(0, 0), (60, 50), (5000, 2000)])
+def put_in_blocks(tx, batches):
+    """Record each of `batches` in a block of its own."""
+    connection = tx._connection
+    for batch in batches:
+        tx.put_files(batch)
+        last = connection.scalar(text("SELECT max(number) FROM files"))
+        last = last // 2048 * 2048 + 2047
+        if connection.dialect.name == "postgresql":
+            sequence = "pg_get_serial_sequence('files', 'number')"
+            connection.execute(text(f"SELECT setval({sequence}, {last})"))
+            continue
+        # SQLite counts on from the greatest number that is there.
+        connection.execute(text("DELETE FROM files WHERE id = '-'"))
+        connection.execute(
+            insert(files).values(
+                number=last, id="-", name="", path="", path_head="", location="", size=0,
+                is_directory=False, status="",
+            )
+        )  # fmt: skip
+    connection.execute(text("DELETE FROM files WHERE id = '-'"))
+
+
+# Of the blocks none, some or all are looked through before the indexes are asked, and what they
+# find counts as rare or common.
+@pytest.mark.parametrize(
+    ("at_first", "at_once", "rare"),
+    [(0, 1, 0), (0, 64, 2000), (2, 2, 50), (8, 64, 0), (50, 64, 2000)],
+)
 async def test_files_are_filtered_like_plain_python_does(
-    catalog, monkeypatch, looked_through, rare
+    catalog, monkeypatch, at_first, at_once, rare
 ):
-    monkeypatch.setattr(listing, "NEWEST_LOOKED_THROUGH", looked_through)
-    monkeypatch.setattr(listing, "RARE_TAG", rare)
+    monkeypatch.setattr(search, "BLOCKS_AT_FIRST", at_first)
+    monkeypatch.setattr(search, "_BLOCKS_AT_ONCE", at_once)
+    monkeypatch.setattr(conditions, "RARE", rare)
     records = make_files()
     newest_first = sorted(records, key=lambda record: record.id, reverse=True)
-    await catalog.transaction(lambda tx: tx.put_files(records))
+    # Not in the order of their ids, so that blocks overlap.
+    shuffled = random.Random(5).sample(records, len(records))
+    batches = [shuffled[start : start + 20] for start in range(0, len(shuffled), 20)]
+    await catalog.transaction(lambda tx: put_in_blocks(tx, batches))
 
     def compare(tx):
         for facets, others in itertools.product(FACETS, OTHERS):
@@ -128,16 +161,37 @@ async def test_pages_of_files_follow_each_other(catalog):
         assert found == sorted(expected, key=lambda record: record.id, reverse=True)
 
 
-async def test_a_renamed_file_is_found_by_its_new_name_only(catalog):
-    # By the index of names too, not only among the newest.
-    old, new = file(0, name="before holiday"), file(0, name="after journey")
+async def test_a_renamed_file_is_found_by_its_new_name_only(catalog, monkeypatch):
+    old = file(0, name="before holiday", path="/before/holiday")
+    new = file(0, name="after journey", path="/after/journey")
     await catalog.transaction(lambda tx: tx.put_file(old))
     await catalog.transaction(lambda tx: tx.put_file(new))
-    for pattern, expected in (("*holiday*", []), ("*journey*", [new]), ("after*", [new])):
-        for looked_through in (0, 5000):
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(listing, "NEWEST_LOOKED_THROUGH", looked_through)
-                assert (await catalog.list_files(FileFilter(name=pattern))).items == expected
+    for at_first in (0, 8):  # in the index of names; in the block
+        monkeypatch.setattr(search, "BLOCKS_AT_FIRST", at_first)
+        for pattern, expected in (("*holiday*", []), ("*journey*", [new]), ("after*", [new])):
+            assert (await catalog.list_files(FileFilter(name=pattern))).items == expected
+        for path, expected in (("/before", []), ("/after", [new])):
+            assert (await catalog.list_files(FileFilter(path=path))).items == expected
+
+
+async def test_blocks_without_what_is_searched_for_are_left_out(catalog):
+    records = [file(n, name=f"IMG_{n}.jpg", path=f"/old/{n}") for n in range(20)]
+    records += [file(n, name=f"clip {n}.mp4", path=f"/new/{n}") for n in range(20, 40)]
+
+    def check(tx):
+        def count(**wanted):
+            values = {"name": None, "path": None, "bounds": [], **wanted}
+            return len(find_blocks(tx._connection, **values))
+
+        assert count() == count(name="*") == count(path="/") == 2
+        assert count(name="IMG_*") == count(name="*MG_?.j*") == count(name="*g") == 1
+        assert count(name="*lip*", path="/new/") == count(path="/old") == count(path="/old/7") == 1
+        assert count(name="*lip*", path="/old") == count(name="*q?") == count(name="lip*") == 0
+        assert count(path="/ol") == count(path="old") == count(name="*clip") == 0
+        assert count(name="*MG*", bounds=[files.c.id > records[19].id]) == 0
+
+    await catalog.transaction(lambda tx: put_in_blocks(tx, [records[:20], records[20:]]))
+    await catalog.read(check)
 
 
 async def test_a_changed_status_is_seen_through_tags(catalog):
@@ -152,9 +206,9 @@ def test_ids_are_bounded_by_the_millisecond_they_were_made_in():
     before = utc_now()
     made = new_file_id()
     after = utc_now()
-    assert _first_id(before) <= made < _first_id(after + timedelta(milliseconds=1))
-    assert len(_first_id(before)) == len(made)
-    assert _first_id(NOON) <= file_id(0) < _first_id(NOON + timedelta(milliseconds=1))
+    assert first_id(before) <= made < first_id(after + timedelta(milliseconds=1))
+    assert len(first_id(before)) == len(made)
+    assert first_id(NOON) <= file_id(0) < first_id(NOON + timedelta(milliseconds=1))
 
 
 def matches_operation(record, wanted):
@@ -211,7 +265,7 @@ OPERATION_OTHERS = [
 
 @pytest.mark.parametrize("rare", [0, 5, 2000])
 async def test_operations_are_filtered_like_plain_python_does(catalog, monkeypatch, rare):
-    monkeypatch.setattr(listing, "RARE_TAG", rare)
+    monkeypatch.setattr(conditions, "RARE", rare)
     records = make_operations()
 
     def put(tx):

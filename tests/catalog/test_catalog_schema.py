@@ -286,7 +286,8 @@ def test_statistics_name_indexes_that_exist(tmp_path):
     }
     statistics = dict(connection.execute("SELECT idx, stat FROM sqlite_stat1"))
     connection.close()
-    columns["file_tags"] = 2  # the primary key of a table without row ids goes by its name
-    assert len(statistics) == 20
+    # The primary key of a table without row ids goes by its name.
+    columns |= {"file_tags": 2, "file_blocks": 2}
+    assert len(statistics) == 22
     for index, numbers in statistics.items():
         assert len(numbers.split()) == columns[index] + 1, index

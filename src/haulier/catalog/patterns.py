@@ -24,12 +24,17 @@ def literal_prefix(pattern: str) -> str:
     return _WILDCARD.split(pattern, maxsplit=1)[0]
 
 
+def literal_runs(pattern: str) -> list[str]:
+    """Return what stands before, between and behind the wildcards of `pattern`."""
+    return _WILDCARD.split(pattern)
+
+
 def has_trigram(pattern: str) -> bool:
     """Return whether a run of at least three literal characters occurs in `pattern`."""
-    return any(len(run) >= _TRIGRAM for run in _WILDCARD.split(pattern))
+    return any(len(run) >= _TRIGRAM for run in literal_runs(pattern))
 
 
-def unindexed(column: Column[Any]) -> ColumnElement[Any]:
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return `column` as an expression no index answers: the other filters choose one."""
     return func.coalesce(column, column)
 

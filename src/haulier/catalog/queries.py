@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
+from haulier.catalog.blocks import add_terms
 from haulier.catalog.tables import file_tags, files, operations
 from haulier.catalog.upsert import chunks, upsert
 from haulier.core.records import (
@@ -43,8 +44,13 @@ def put_files(connection: Connection, records: Sequence[FileRecord]) -> None:
         {name: getattr(record, name) for name in _FILE_FIELDS} | {"path_head": record.path}
         for record in records
     ]
-    upsert(connection, files, rows, key=["id"])
     ids = [record.id for record in records]
+    places: dict[str, tuple[str, str]] = {}
+    for some in chunks(ids):
+        known = select(files.c.id, files.c.name, files.c.path).where(files.c.id.in_(some))
+        places |= {row.id: (row.name, row.path) for row in connection.execute(known)}
+    upsert(connection, files, rows, key=["id"])
+    add_terms(connection, [r for r in records if places.get(r.id) != (r.name, r.path)])
     for some in chunks(ids):
         connection.execute(delete(file_tags).where(file_tags.c.file_id.in_(some)))
     tags = [row for record in records for row in _tag_rows(record)]

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Float,
     ForeignKey,
     Index,
@@ -38,6 +39,7 @@ files = Table(
     metadata,
     # `id` is the key everybody uses; the number is what the trigram index refers to.
     Column("number", BIG_KEY, primary_key=True),
+    Column("block", BigInteger, Computed("number / 2048", persisted=True), nullable=False),
     Column("id", PLAIN_TEXT, nullable=False, unique=True),
     Column("name", SafeText, nullable=False),
     Column("path", SafeText, nullable=False),
@@ -52,9 +54,10 @@ files = Table(
     Column("checksum", PLAIN_TEXT),
     Column("status", PLAIN_TEXT, nullable=False),
     Column("error_message", SafeText),
-    Index("ix_files_location", "location", "id", "is_directory"),
-    Index("ix_files_status", "status", "id", "is_directory"),
-    Index("ix_files_location_status", "location", "status", "id", "is_directory"),
+    Index("ix_files_block", "block", "id", "location", "status", "is_directory", "name"),
+    Index("ix_files_location", "location", "id", "is_directory", "status", "name"),
+    Index("ix_files_status", "status", "id", "is_directory", "name"),
+    Index("ix_files_location_status", "location", "status", "id", "is_directory", "name"),
     Index("ix_files_is_directory", "is_directory", "id"),
     Index("ix_files_name", "name", "id", "location", "status", "is_directory"),
     Index("ix_files_path", "path_head", "id", "location", "status", "is_directory"),
@@ -64,6 +67,15 @@ files = Table(
 
 file_names = table("file_names", column("rowid", BigInteger), column("name", SafeText))
 """SQLite only: an FTS5 index of the trigrams of `files.name`, kept by triggers."""
+
+# Which terms of names and paths occur in a block of files (catalog/blocks.py).
+file_blocks = Table(
+    "file_blocks",
+    metadata,
+    Column("term", BigInteger, primary_key=True, autoincrement=False),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
 
 # The file's location, status and kind are repeated here for the sake of the indexes.
 file_tags = Table(

@@ -41,6 +41,13 @@ def upsert(
     )
 
 
+def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Write those of `rows` into `table` whose key is not there yet."""
+    if rows:
+        statement = _INSERT[connection.dialect.name](table).on_conflict_do_nothing()
+        connection.execute(statement, list(rows))
+
+
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut `items` so that each piece fits into the parameters of one statement."""
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

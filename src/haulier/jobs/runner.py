@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -42,7 +41,7 @@ class Runner:
         catalog: Catalog,
         kinds: Iterable[JobKind],
         bell: Bell,
-        at_once: int = 3,
+        at_once: int = 2,
         lease_s: float = 15,
         poll_s: float = 5,
         kept_for: timedelta = timedelta(days=7),
@@ -56,8 +55,6 @@ class Runner:
         self._poll_s = poll_s
         self._kept_for = kept_for
         self._now = now
-        self._claiming = asyncio.Lock()
-        self._running: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Do jobs until cancelled; those that are under way then are stopped and given back."""
@@ -70,9 +67,7 @@ class Runner:
         while True:
             rung = self._bell.count
             try:
-                # One at a time: how many of a kind run is looked at before.
-                async with self._claiming:
-                    job = await self._claim()
+                job = await self._claim()
                 if job is not None:
                     await self._carry_out(job)
                     continue
@@ -82,26 +77,19 @@ class Runner:
 
     async def _claim(self) -> Job | None:
         now = self._now()
-        kinds = [kind.name for kind in self._kinds.values() if self._has_room(kind)]
 
         def claim(tx: Tx) -> Job | None:
-            return tx.jobs.claim(kinds, now, self._lease_from(now))
+            return tx.jobs.claim(self._kinds, now, self._lease_from(now))
 
         claiming = asyncio.ensure_future(self._catalog.transaction(claim))
         try:
-            job = await asyncio.shield(claiming)
+            return await asyncio.shield(claiming)
         except asyncio.CancelledError:
             # The transaction goes on without us: what it claims must not wait for its lease.
             with suppress(HaulierError):
-                if (claimed := await claiming) is not None:
-                    await self._give_back(claimed)
+                if (job := await claiming) is not None:
+                    await self._give_back(job)
             raise
-        if job is not None:
-            self._running[job.kind] += 1
-        return job
-
-    def _has_room(self, kind: JobKind) -> bool:
-        return kind.at_once is None or self._running[kind.name] < kind.at_once
 
     async def _carry_out(self, job: Job) -> None:
         working = asyncio.ensure_future(self._kinds[job.kind].run(job))
@@ -109,7 +97,6 @@ class Runner:
         try:
             await asyncio.wait({working, holding}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._running[job.kind] -= 1
             working.cancel()
             holding.cancel()
             await asyncio.wait({working, holding})

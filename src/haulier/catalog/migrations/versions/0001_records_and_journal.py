@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Connection,
     Float,
     ForeignKeyConstraint,
@@ -45,6 +46,7 @@ def _create_files() -> None:
     op.create_table(
         "files",
         Column("number", BIG_KEY, nullable=False),
+        Column("block", BigInteger(), Computed("number / 2048", persisted=True), nullable=False),
         Column("id", PLAIN_TEXT, nullable=False),
         Column("name", SafeText, nullable=False),
         Column("path", SafeText, nullable=False),
@@ -66,16 +68,28 @@ def _create_files() -> None:
         "ix_files_checksum", "files", ["checksum", "id", "location", "status", "is_directory"]
     )
     op.create_index("ix_files_is_directory", "files", ["is_directory", "id"])
-    op.create_index("ix_files_location", "files", ["location", "id", "is_directory"])
     op.create_index(
-        "ix_files_location_status", "files", ["location", "status", "id", "is_directory"]
+        "ix_files_block", "files", ["block", "id", "location", "status", "is_directory", "name"]
+    )
+    op.create_index(
+        "ix_files_location", "files", ["location", "id", "is_directory", "status", "name"]
+    )
+    op.create_index(
+        "ix_files_location_status", "files", ["location", "status", "id", "is_directory", "name"]
     )
     op.create_index("ix_files_name", "files", ["name", "id", "location", "status", "is_directory"])
     op.create_index(
         "ix_files_path", "files", ["path_head", "id", "location", "status", "is_directory"]
     )
     op.create_index("ix_files_size", "files", ["size", "status", "location", "is_directory"])
-    op.create_index("ix_files_status", "files", ["status", "id", "is_directory"])
+    op.create_index("ix_files_status", "files", ["status", "id", "is_directory", "name"])
+    op.create_table(
+        "file_blocks",
+        Column("term", BigInteger(), autoincrement=False, nullable=False),
+        Column("block", BigInteger(), autoincrement=False, nullable=False),
+        PrimaryKeyConstraint("term", "block", name="pk_file_blocks"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _create_file_tags() -> None:
@@ -307,15 +321,17 @@ def _index_name_trigrams() -> None:
 # and never change with the contents.
 _USUAL_CONTENTS = (
     ("files", "sqlite_autoindex_files_1", "1000000 1"),
-    ("files", "ix_files_location", "1000000 250000 1 1"),
-    ("files", "ix_files_status", "1000000 200000 1 1"),
-    ("files", "ix_files_location_status", "1000000 250000 50000 1 1"),
+    ("files", "ix_files_block", "1000000 2048 1 1 1 1 1"),
+    ("files", "ix_files_location", "1000000 250000 1 1 1 1"),
+    ("files", "ix_files_status", "1000000 200000 1 1 1"),
+    ("files", "ix_files_location_status", "1000000 250000 50000 1 1 1"),
     ("files", "ix_files_is_directory", "1000000 500000 1"),
     ("files", "ix_files_name", "1000000 4 1 1 1 1"),
     ("files", "ix_files_path", "1000000 2 1 1 1 1"),
     ("files", "ix_files_checksum", "1000000 3 1 1 1 1"),
     ("files", "ix_files_size", "1000000 4 3 2 2"),
-    ("file_tags", "file_tags", "2500000 3 1"),  # its primary key
+    ("file_blocks", "file_blocks", "1000000 10 1"),  # its primary key
+    ("file_tags", "file_tags", "2500000 3 1"),  # likewise
     ("file_tags", "ix_file_tags_key", "2500000 250000 1 1 1 1"),
     ("file_tags", "ix_file_tags_value", "2500000 250000 10 1 1 1 1"),
     ("operations", "sqlite_autoindex_operations_1", "200000 1"),
