@@ -22,7 +22,12 @@ case $purpose in
     compgen -G '/usr/sbin/clamd' > /dev/null || command -v clamd > /dev/null || missing+=(clamav-daemon)
     compgen -G '/usr/lib/*/libmagic.so.1' > /dev/null || missing+=(libmagic1)
     ;;
-  bench) command -v igzip > /dev/null || missing+=(isal) ;;
+  bench)
+    command -v igzip > /dev/null || missing+=(isal)
+    command -v nginx > /dev/null || missing+=(nginx-light)
+    command -v npm > /dev/null || missing+=(nodejs npm)
+    command -v cc > /dev/null || missing+=(gcc libc6-dev)
+    ;;
   *) echo "usage: system.sh test|bench" >&2; exit 2 ;;
 esac
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -17,7 +17,7 @@ _bearer = HTTPBearer(
 )
 
 
-def get_services(request: Request) -> Services:
+async def get_services(request: Request) -> Services:
     """Return what the routes work with."""
     services: Services = request.app.state.services
     return services

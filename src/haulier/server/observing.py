@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ _UNKNOWN = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # What a client that went away before an answer began is counted as; nginx's number for it.
 _CLIENT_LEFT = 499
-_log = structlog.get_logger("haulier.access")
+_log = logging.getLogger("haulier.access")
 
 
 class Observed:
@@ -72,17 +73,19 @@ class Observed:
             received_bytes=received_bytes,
             sent_bytes=sent_bytes,
         )
-        _log.info(
-            "request",
-            method=method,
-            path=route if "{token}" in route else scope["path"],
-            status=answered,
-            seconds=round(seconds, 4),
-            received_bytes=received_bytes,
-            sent_bytes=sent_bytes,
-            user=scope["state"].get("user"),
-            client=(scope.get("client") or (None,))[0],
-        )
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        told = {
+            "method": method,
+            "path": route if "{token}" in route else scope["path"],
+            "status": answered,
+            "seconds": round(seconds, 4),
+            "received_bytes": received_bytes,
+            "sent_bytes": sent_bytes,
+            "user": scope["state"].get("user"),
+            "client": (scope.get("client") or (None,))[0],
+        }
+        _log.info("request", extra=told)
 
 
 def _route(scope: Scope) -> str:
