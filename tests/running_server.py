@@ -57,7 +57,7 @@ def start(data: Path, *, inside: Sequence[str] = (), **settings: str) -> Server:
         [*inside, *HAULIER, "serve", "--port", "0", "--data", data],
         stdout=subprocess.PIPE,
         text=True,
-        env={**environment(), **settings},
+        env={**environment(), "RATE_LIMIT_API": "1000000/minute", **settings},
         cwd=data,
     )
     assert process.stdout is not None

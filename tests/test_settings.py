@@ -110,6 +110,12 @@ def test_every_setting_of_the_groups_is_there() -> None:
         **dict.fromkeys(
             [
                 "JWT_SECRET_KEY",
+                "JWT_JWKS_URL",
+                "JWT_AUDIENCE",
+                "JWT_ISSUER",
+                "CORS_ORIGINS",
+                "TRUSTED_PROXIES",
+                "RATE_LIMIT_API",
                 "UPLOAD_MAX_FILE_MB",
                 "HAULIER_MAX_FILE_SIZE",
                 "UPLOAD_SESSION_TTL_HOURS",

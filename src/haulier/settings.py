@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -85,6 +86,29 @@ def _rate(value: str) -> str:
     if not re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour)", value):
         raise ValueError("a rate such as 10/minute: N/second, N/minute or N/hour")
     return value
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def _origins(text: str) -> str:
+    for one in _listed(text):
+        parts = urlsplit(one)
+        if parts.scheme not in {"http", "https"} or one != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError(
+                "origins such as https://app.example, apart by commas; no * and no path"
+            )
+    return ",".join(_listed(text))
+
+
+def _networks(text: str) -> str:
+    for one in _listed(text):
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError("addresses or networks such as 10.0.0.0/8, apart by commas") from None
+    return ",".join(_listed(text))
 
 
 def _bucket_name(name: str) -> str:
@@ -265,6 +289,28 @@ class ServerSettings(_Group):
     max_file_size: Annotated[int, BeforeValidator(_size)] | None = _setting(
         None, "HAULIER_MAX_FILE_SIZE", meaning="the largest upload", shown="what the disk holds"
     )
+    jwt_jwks_url: Annotated[str, _url("https", "http")] | None = _setting(
+        None, "JWT_JWKS_URL", meaning="keys of an outside issuer whose tokens are accepted"
+    )
+    jwt_audience: str | None = _setting(
+        None, "JWT_AUDIENCE", meaning="whom an outside issuer's tokens must be meant for"
+    )
+    jwt_issuer: str | None = _setting(
+        None, "JWT_ISSUER", meaning="the outside issuer, as its tokens name it"
+    )
+    cors_origins: Annotated[str, AfterValidator(_origins)] = _setting(
+        "",
+        "CORS_ORIGINS",
+        meaning="pages that may use the server, apart by commas: https://app.example",
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = _setting(
+        "",
+        "TRUSTED_PROXIES",
+        meaning="addresses and networks, apart by commas, whose X-Forwarded-For is believed",
+    )
+    rate_limit_api: Annotated[str, AfterValidator(_rate)] = _setting(
+        "600/minute", "RATE_LIMIT_API", meaning="requests of each user; chunks are not counted"
+    )
     rate_limit_sign_in: Annotated[str, AfterValidator(_rate)] = _setting(
         "10/minute", "RATE_LIMIT_SIGN_IN", meaning="tries to sign in, for each address"
     )
@@ -301,6 +347,16 @@ class ServerSettings(_Group):
         "X_ACCEL_PREFIX",
         meaning="nginx's internal location of `{data}/files`, which then sends the files",
     )
+
+    @model_validator(mode="after")
+    def _name_the_issuer(self) -> Self:
+        named = self.jwt_audience is not None and self.jwt_issuer is not None
+        if self.jwt_jwks_url is not None and not named:
+            raise ValueError(
+                "JWT_JWKS_URL goes with JWT_AUDIENCE and JWT_ISSUER: without them tokens that the "
+                "issuer made for others would be taken"
+            )
+        return self
 
 
 class RemoteSettings(BaseModel):

@@ -73,6 +73,8 @@ def test_a_token_is_all_that_is_printed(tmp_path, flags, kind):
         (("user", "add", "ann", "--quota", "much"), 2, "much"),
         (("token", "create", "nobody"), 1, "no user nobody"),
         (("token", "create", "ann", "--service", "--device"), 2, "not for both"),
+        (("token", "create", "ann", "--scope", "admin"), 2, "only tokens for programs"),
+        (("token", "create", "ann", "--service", "--scope", "all"), 2, "'all' is no scope"),
         (("token", "create", "ann", "--ttl", "soon"), 2, "soon"),
         (("serve", "--host", "192.0.2.1", "--port", "0"), 2, "can't listen"),
     ],

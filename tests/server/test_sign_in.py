@@ -85,3 +85,32 @@ def test_a_limit_is_told_before_it_is_reached(signing):
     answer = sign_in(signing)
     assert answer.headers["ratelimit-limit"] == "5"
     assert answer.headers["ratelimit-remaining"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        (None, "must be given"),
+        ("short", "can be guessed"),
+        ("0123456789abcdef", "fewer than 32"),
+        ("a" * 40, "can be guessed"),
+        ("changeme" * 5, "can be guessed"),
+    ],
+)
+def test_production_refuses_weak_secrets(tmp_path, secret, words):
+    told = {"ENVIRONMENT": "production"} | ({"JWT_SECRET_KEY": secret} if secret else {})
+    done = subprocess.run(
+        [*HAULIER, "serve", "--port", "0", "--data", tmp_path],
+        env={**environment(), **told},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (secret and secret in done.stderr)
+
+
+def test_production_takes_a_strong_secret(tmp_path):
+    stop(start(tmp_path, ENVIRONMENT="production", JWT_SECRET_KEY="0123456789abcdef" * 4))

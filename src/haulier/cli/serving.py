@@ -85,6 +85,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the application believes TRUSTED_PROXIES alone
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         )
         await Server(config).serve(sockets=[listener])
@@ -157,8 +158,20 @@ def add_user(
 @tokens.command("create", epilog=SIZES)
 def create_token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token.")],
-    ttl: Annotated[str, typer.Option(metavar="TIME", help="How long it is valid: 1h, 7d.")] = "1h",
+    ttl: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="How long it is valid: 1h, 7d. Default: 1h; of a device 90d."
+        ),
+    ] = None,
     service: Annotated[bool, typer.Option("--service", help="For a program.")] = False,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCOPE",
+            help="What a program may do: files:read, files:write, admin. May be given again.",
+        ),
+    ] = None,
     device: Annotated[bool, typer.Option("--device", help="For a device.")] = False,
     data: DataOption = None,
 ) -> None:
@@ -169,13 +182,21 @@ def create_token(
     from haulier.cli.running import run
     from haulier.core.units import parse_duration
     from haulier.errors import UsageError
+    from haulier.files.access import Scope
     from haulier.files.accounts import Accounts
     from haulier.files.tokens import TokenKind
 
     if service and device:
         raise UsageError("a token is for a program or for a device, not for both")
+    scopes = frozenset(scope or ())
+    if scopes and not service:
+        raise UsageError("only tokens for programs have scopes", hint="Add --service.")
+    if unknown := scopes - set(Scope):
+        raise UsageError(
+            f"{min(unknown)!r} is no scope", hint="Use files:read, files:write or admin."
+        )
     kind = TokenKind.SERVICE if service else TokenKind.DEVICE if device else TokenKind.ACCESS
-    lifetime = parse_duration(ttl)
+    lifetime = parse_duration(ttl or ("90d" if device else "1h"))
 
     async def work() -> str:
         from haulier.catalog.catalog import Catalog
@@ -185,7 +206,7 @@ def create_token(
         settings = Settings.load(data=data)
         async with await Catalog.open(settings.catalog_url) as catalog:
             user = await Accounts(catalog).get(name)
-        return tokens_of(settings).issue(user, lifetime, kind=kind)
+        return tokens_of(settings).issue(user, lifetime, kind=kind, scopes=scopes)
 
     print(run(work))
 

@@ -54,6 +54,10 @@ class RateLimiter:
             ) from None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
+    def spent(self, retry_after_s: float) -> Allowance:
+        """Return what is left to a caller who was told to come again later: nothing."""
+        return Allowance(self._rate.amount, 0, round(retry_after_s))
+
     def take(self, caller: str) -> Allowance:
         """Count a request of `caller`.
 

@@ -48,6 +48,7 @@
     │   ├── UploadComplete
     │   ├── FileNotFoundError
     │   ├── FilePermissionError
+    │   │   └── ScopeMissing
     │   ├── FileSizeError
     │   │   └── QuotaExceeded
     │   ├── SessionConflict
@@ -118,6 +119,7 @@ from haulier.errors.files import (
     QuotaExceeded,
     ScanInconclusive,
     ScanPending,
+    ScopeMissing,
     SessionConflict,
     SessionGone,
     TooManyRequests,
@@ -202,6 +204,7 @@ __all__ = [
     "ScanFailed",
     "ScanInconclusive",
     "ScanPending",
+    "ScopeMissing",
     "ServiceFault",
     "SessionConflict",
     "SessionGone",

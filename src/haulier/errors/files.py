@@ -61,6 +61,13 @@ class FilePermissionError(FileError):
     advice = "Ask its owner to share it with you."
 
 
+class ScopeMissing(FilePermissionError):
+    """The token does not carry the scope that this needs."""
+
+    code = "scope-missing"
+    advice = "Make a token with it: `haulier token create NAME --service --scope SCOPE`."
+
+
 class FileSizeError(FileError):
     """More bytes than are allowed, or than were announced."""
 

@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from haulier.core.accounts import Role, StoredFile, User
-from haulier.errors import FilePermissionError
+from haulier.errors import FilePermissionError, ScopeMissing
+from haulier.files.tokens import Claims, TokenKind
+
+
+class Scope(StrEnum):
+    """What a service token may be made for."""
+
+    READ = "files:read"
+    WRITE = "files:write"
+    ADMIN = "admin"
+
+
+ACCOUNT = "account"
+"""What concerns the person behind an account; no service token can have it."""
+
+
+def check_scopes(claims: Claims, needed: list[str]) -> None:
+    """Make sure that a service token was made for what is asked; others may what their user may.
+
+    Raises:
+        ScopeMissing: it was not.
+    """
+    if claims.kind is not TokenKind.SERVICE:
+        return
+    for scope in needed:
+        if scope not in claims.scopes:
+            raise ScopeMissing(f"the token lacks the scope {scope}")
 
 
 def check_upload(user: User) -> None:

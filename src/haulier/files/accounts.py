@@ -12,6 +12,7 @@ from haulier.core.accounts import Role, User
 from haulier.core.records import new_file_id, utc_now
 from haulier.errors import FileNotFoundError as NoSuchUser
 from haulier.errors import NotSignedIn, UserExists, ValidationError
+from haulier.files.outside import OutsideClaims
 
 SHORTEST_PASSWORD = 10
 
@@ -80,6 +81,33 @@ class Accounts:
         user = await self._catalog.read(lambda tx: tx.users.by_name(name))
         if user is None:
             raise NoSuchUser(f"there is no user {name}", hint="Make one with `haulier user add`.")
+        return user
+
+    async def of_outside(self, claims: OutsideClaims) -> User:
+        """Return the account of somebody whom an outside issuer vouches for; made at first sight.
+
+        Raises:
+            NotSignedIn: it is disabled here.
+        """
+        # No account that is made here can have a colon in its name.
+        name = f"outside:{claims.subject}"
+
+        def find(tx: Tx) -> User | None:
+            return tx.users.by_name(name)
+
+        def keep(tx: Tx) -> User:
+            known = find(tx) or User(
+                user_id=new_file_id(), name=name, role=Role.USER, created_at=utc_now()
+            )
+            user = replace(known, role=claims.role or known.role)
+            tx.users.put(user)
+            return user
+
+        user = await self._catalog.read(find)
+        if user is None or claims.role not in {None, user.role}:
+            user = await self._catalog.transaction(keep)
+        if user.disabled:
+            raise NotSignedIn("the account is disabled")
         return user
 
     async def count(self) -> int:

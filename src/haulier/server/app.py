@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from haulier._version import __version__
 from haulier.server import (
@@ -23,6 +25,23 @@ from haulier.server.observing import Observed
 from haulier.server.problems import RequestIds, install
 from haulier.server.services import Services, open_services
 from haulier.settings import Settings
+
+# What the clients of tus, resumable HTTP and chunks send and read in browsers.
+_TAKEN_HEADERS = (
+    "Authorization", "Content-Type", "Content-Digest", "Content-Disposition", "Content-Range",
+    "If-Match", "If-None-Match", "If-Range", "Range", "Repr-Digest", "Tus-Resumable",
+    "Upload-Checksum", "Upload-Complete", "Upload-Concat", "Upload-Defer-Length",
+    "Upload-Draft-Interop-Version", "Upload-Length", "Upload-Metadata", "Upload-Offset",
+    "X-Chunk-Checksum", "X-Chunk-Number", "X-HTTP-Method-Override", "X-Request-ID",
+    "X-Requested-With", "X-Share-Password",
+)  # fmt: skip
+_SHOWN_HEADERS = (
+    "Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Link", "Location",
+    "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Repr-Digest", "Retry-After",
+    "Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version",
+    "Upload-Complete", "Upload-Concat", "Upload-Defer-Length", "Upload-Expires", "Upload-Length",
+    "Upload-Limit", "Upload-Metadata", "Upload-Offset", "X-Request-ID",
+)  # fmt: skip
 
 
 def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
@@ -57,7 +76,17 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     for family in families:
         app.include_router(family.router)
     app.add_middleware(tus_routes.TusVersions)
+    if origins := settings.server.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins.split(","),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            allow_headers=_TAKEN_HEADERS,
+            expose_headers=_SHOWN_HEADERS,
+            max_age=86400,
+        )
     app.add_middleware(Observed, metrics=app.state.metrics)
     app.add_middleware(RequestIds)
-
+    if proxies := settings.server.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies.split(","))
     return app

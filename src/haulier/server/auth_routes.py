@@ -10,14 +10,16 @@ from pydantic import BaseModel, Field
 
 from haulier.core.accounts import User
 from haulier.errors import NotSignedIn
+from haulier.files.tickets import TICKET_LIFETIME_S
 from haulier.files.tokens import TokenKind
-from haulier.server.identity import CurrentUser, TheServices, user_of
+from haulier.server.identity import CurrentUser, Person, TheServices, user_of
+from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
 
 _ACCESS = timedelta(hours=1)
 _REFRESH = timedelta(days=30)
 
-router = APIRouter(prefix="/auth", tags=["accounts"])
+router = APIRouter(prefix="/auth", tags=["accounts"], route_class=JsonRoute)
 
 
 class SignIn(BaseModel):
@@ -58,7 +60,7 @@ async def refresh(given: Refresh, services: TheServices) -> dict[str, Any]:
 
 
 @router.post("/logout", status_code=204)
-async def sign_out(user: CurrentUser, services: TheServices) -> Response:
+async def sign_out(user: Person, services: TheServices) -> Response:
     """Make every token of the user void, on all devices."""
     await services.accounts.sign_out_everywhere(user)
     return Response(status_code=204)
@@ -66,7 +68,7 @@ async def sign_out(user: CurrentUser, services: TheServices) -> Response:
 
 @router.post("/password")
 async def change_password(
-    given: PasswordChange, user: CurrentUser, services: TheServices
+    given: PasswordChange, user: Person, services: TheServices
 ) -> dict[str, Any]:
     """Change one's password; every token before it is void, the answer carries new ones."""
     services.sign_in_limit.take(f"user {user.user_id}")
@@ -75,6 +77,12 @@ async def change_password(
     except NotSignedIn:
         raise NotSignedIn("the old password is wrong", hint="Type it again.") from None
     return _tokens(services, await services.accounts.set_password(user, given.new_password))
+
+
+@router.post("/ticket", status_code=201)
+async def ticket(user: Person, services: TheServices) -> dict[str, Any]:
+    """Return a ticket that opens one WebSocket or event stream, within a minute."""
+    return {"ticket": services.tickets.issue(user), "expires_in": TICKET_LIFETIME_S}
 
 
 @router.get("/me")

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from haulier.core.sessions.session import SessionStatus, UploadSession
 from haulier.errors import ChecksumMismatch, ChunksMissing
-from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.identity import TheServices, Writer
 from haulier.server.job_routes import job_of
+from haulier.server.json_route import JsonRoute
 from haulier.server.problems import problem
 from haulier.server.upload_routes import (
     FileUploadRequest,
@@ -22,7 +23,7 @@ from haulier.server.upload_routes import (
     take_chunk,
 )
 
-router = APIRouter(prefix="/upload/chunked", tags=["uploads"])
+router = APIRouter(prefix="/upload/chunked", tags=["uploads"], route_class=JsonRoute)
 
 
 class ChunkedInit(BaseModel):
@@ -36,7 +37,7 @@ class ChunkedInit(BaseModel):
 
 
 @router.post("/init", status_code=201)
-async def init(given: ChunkedInit, user: CurrentUser, services: TheServices) -> dict[str, Any]:
+async def init(given: ChunkedInit, user: Writer, services: TheServices) -> dict[str, Any]:
     """Begin an upload; `file_id` is that of the upload until it is complete."""
     session = await begin(
         services,

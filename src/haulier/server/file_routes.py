@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response, Security
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
@@ -15,9 +15,9 @@ from haulier.core.file_names import clean_folder, clean_name
 from haulier.core.records import format_time
 from haulier.core.sessions.session import Order
 from haulier.errors import FileNotFoundError as NoSuchFile
-from haulier.files.access import check_upload, may_see
+from haulier.files.access import Scope, check_upload, may_see
 from haulier.server.bodies import body_of, length_of
-from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.transfer.sessions.engine import NewUpload
 
 router = APIRouter(prefix="/api", tags=["files"])
@@ -31,12 +31,12 @@ async def visible_file(file_id: str, user: CurrentUser, services: TheServices) -
     return stored
 
 
-VisibleFile = Annotated[StoredFile, Depends(visible_file)]
+VisibleFile = Annotated[StoredFile, Security(visible_file, scopes=[Scope.READ])]
 
 
 @router.get("/files")
 async def list_files(
-    user: CurrentUser,
+    user: Reader,
     services: TheServices,
     cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -56,7 +56,8 @@ async def get_file(stored: VisibleFile) -> JSONResponse:
     return JSONResponse(metadata_of(stored), headers={"ETag": stored.etag})
 
 
-@router.api_route("/files/{file_id}/download", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/files/{file_id}/download", response_class=Response, include_in_schema=False)
+@router.get("/files/{file_id}/download", response_class=Response)
 async def download(stored: VisibleFile, services: TheServices, *, inline: bool = False) -> Response:
     """Return a file's bytes, or ranges of them."""
     services.scan_policy.check(stored)
@@ -80,9 +81,7 @@ async def thumbnail(stored: VisibleFile, services: TheServices) -> Response:
 
 
 @router.put("/content/{path:path}", status_code=201)
-async def put_content(
-    path: str, request: Request, user: CurrentUser, services: TheServices
-) -> Response:
+async def put_content(path: str, request: Request, user: Writer, services: TheServices) -> Response:
     """Keep the request's body as a file; its folder and name are the path."""
     check_upload(user)
     folder, _, name = path.rpartition("/")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from haulier.core.accounts import User
-from haulier.errors import NotSignedIn
+from haulier.errors import NotSignedIn, TooManyRequests
+from haulier.files.access import ACCOUNT, Scope, check_scopes
 from haulier.files.tokens import Claims, TokenKind
+from haulier.server.places import carries_chunk
 from haulier.server.services import Services
 
 _bearer = HTTPBearer(
@@ -24,25 +26,67 @@ async def get_services(request: Request) -> Services:
 
 
 async def get_current_user(
+    needed: SecurityScopes,
     request: Request,
     services: Annotated[Services, Depends(get_services)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],  # for the OpenAPI page
 ) -> User:
-    """Return the user whose token came with the request.
+    """Return the user whose token came with the request, which is counted against its limit.
 
     An application that mounts the routers may put another dependency in its place.
 
     Raises:
         NotSignedIn: there is no token, or none that is valid.
+        ScopeMissing: it is a service token, made for other things.
+        TooManyRequests: the user had its share of requests.
     """
+    user, claims = await identify(request)
+    if claims is not None:
+        check_scopes(claims, needed.scopes)
+    _count(request, services, user)
+    return user
+
+
+async def identify(request: Request) -> tuple[User, Claims | None]:
+    """Return the user whose token came with the request, and its claims if it is one of ours.
+
+    Raises:
+        NotSignedIn: there is no token, or none that is valid.
+    """
+    # Several dependencies ask.
+    known: tuple[User, Claims | None] | None = getattr(request.state, "identity", None)
+    if known is not None:
+        return known
+    credentials = await _bearer(request)
     if credentials is None:
         raise NotSignedIn("this needs a token: `Authorization: Bearer …`")
-    claims = services.tokens.read(
-        credentials.credentials, TokenKind.ACCESS, TokenKind.DEVICE, TokenKind.SERVICE
-    )
-    user = await user_of(services, claims)
-    request.state.user = user.name  # for the log
-    return user
+    services, token = await get_services(request), credentials.credentials
+    if services.outside is not None and services.outside.is_addressed(token):
+        outside = await services.outside.read(token)
+        found: tuple[User, Claims | None] = await services.accounts.of_outside(outside), None
+    else:
+        claims = services.tokens.read(token, TokenKind.ACCESS, TokenKind.DEVICE, TokenKind.SERVICE)
+        found = await user_of(services, claims), claims
+    request.state.identity = found
+    request.state.user = found[0].name  # for the log
+    return found
+
+
+async def get_ticket_user(
+    services: Annotated[Services, Depends(get_services)],
+    ticket: Annotated[str, Query(max_length=100)],
+) -> User:
+    """Return the user whose ticket (`POST /auth/ticket`) is in the query, and use it up.
+
+    For WebSockets and event streams, to which a browser can't add a header.
+
+    Raises:
+        NotSignedIn: it is none, was used, or is too old.
+    """
+    claims = services.tickets.redeem(ticket)
+    if claims is None:
+        raise NotSignedIn("the ticket is not valid any more", hint="Ask for a new one.")
+    return await user_of(services, claims)
 
 
 async def user_of(services: Services, claims: Claims) -> User:
@@ -57,5 +101,19 @@ async def user_of(services: Services, claims: Claims) -> User:
     return user
 
 
+def _count(request: Request, services: Services, user: User) -> None:
+    # Dependencies may ask who it is more than once.
+    if carries_chunk(request) or hasattr(request.state, "allowance"):
+        return
+    try:
+        request.state.allowance = services.api_limit.take(user.user_id)
+    except TooManyRequests as exc:
+        request.state.allowance = services.api_limit.spent(exc.retry_after_s or 1)
+        raise
+
+
 TheServices = Annotated[Services, Depends(get_services)]
 CurrentUser = Annotated[User, Depends(get_current_user)]
+Reader = Annotated[User, Security(get_current_user, scopes=[Scope.READ])]
+Writer = Annotated[User, Security(get_current_user, scopes=[Scope.WRITE])]
+Person = Annotated[User, Security(get_current_user, scopes=[ACCOUNT])]

@@ -11,14 +11,14 @@ from haulier.core.jobs import FileJob, Job
 from haulier.core.records import format_time
 from haulier.core.sessions.session import SessionStatus, UploadSession
 from haulier.errors import FileNotFoundError as NoSuchJob
-from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.identity import Reader, TheServices
 from haulier.server.services import Services
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 
 @router.get("/{job_id}")
-async def get_job(job_id: str, user: CurrentUser, services: TheServices) -> dict[str, Any]:
+async def get_job(job_id: str, user: Reader, services: TheServices) -> dict[str, Any]:
     """Say how a job stands; jobs that ended can be asked about for a week."""
     job = await services.catalog.read(lambda tx: tx.jobs.get(job_id))
     if job is None or (job.owner_id != user.user_id and user.role is not Role.ADMIN):

@@ -13,7 +13,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from haulier.errors import ChunksMissing, HaulierError
+from haulier.coordination.limits import Allowance
+from haulier.errors import (
+    ChunksMissing,
+    HaulierError,
+    ScopeMissing,
+    TooManyRequests,
+    ValidationError,
+)
+from haulier.server.places import TUS, is_below
 
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _log = logging.getLogger("haulier.server")
@@ -37,10 +45,12 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    (b"x-request-id", request_id.encode()),
-                ]
+                named = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+                allowance: Allowance | None = scope["state"].get("allowance")
+                if allowance is not None:
+                    told = allowance.headers().items()
+                    named += [(name.lower().encode(), value.encode()) for name, value in told]
+                message["headers"] = named
             await send(message)
 
         await self._app(scope, receive, send_with_id)
@@ -67,12 +77,22 @@ def error_answer(request: Request, error: HaulierError) -> JSONResponse:
     more: dict[str, Any] = {"advice": error.hint}
     if isinstance(error, ChunksMissing):
         more["missing"] = error.missing
-    answer = problem(request, error.http_status, error.code, error.message, **more)
-    if error.http_status == 401:
+    status = error.http_status
+    if isinstance(error, TooManyRequests) and is_below(request.scope, TUS):
+        status = 503  # its clients don't come again after a 429
+    answer = problem(request, status, error.code, error.message, **more)
+    if status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, ScopeMissing):
+        answer.headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
     if error.retry_after_s is not None:
         answer.headers["Retry-After"] = str(round(error.retry_after_s))
     return answer
+
+
+def _shown(text: str) -> str:
+    # What a client sent may be long, and may not be text at all.
+    return text[:200].encode("utf-8", "replace").decode()
 
 
 def install(app: FastAPI) -> None:
@@ -86,8 +106,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def schema(request: Request, error: RequestValidationError) -> JSONResponse:
+        if any(one["type"] == "json_invalid" for one in error.errors()):
+            return error_answer(request, ValidationError("the body is no JSON"))
         found = [
-            {"where": [str(part) for part in one["loc"]], "what": one["msg"]}
+            {"where": [_shown(str(part)) for part in one["loc"]], "what": _shown(one["msg"])}
             for one in error.errors()
         ]
         return problem(request, 422, "schema", "The request does not fit the schema.", errors=found)

@@ -26,15 +26,16 @@ from haulier.files.access import check_upload
 from haulier.server.bodies import body_of, length_of
 from haulier.server.chunk_bodies import checks_of_headers, digests_in
 from haulier.server.direct import send_interim
-from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.identity import TheServices, Writer
 from haulier.server.job_routes import job_of
+from haulier.server.places import RESUMABLE
 from haulier.server.problems import error_answer
 from haulier.server.services import Services
 from haulier.server.tus_routes import OwnSession, location_of, media_type_of, refuse_ended
 from haulier.server.upload_routes import file_of
 from haulier.transfer.sessions.engine import NewUpload
 
-router = APIRouter(prefix="/resumable", tags=["resumable uploads"])
+router = APIRouter(prefix=RESUMABLE, tags=["resumable uploads"])
 
 
 @router.options("", include_in_schema=False)
@@ -48,7 +49,7 @@ async def offer(services: TheServices) -> Response:
 
 @router.post("", include_in_schema=False)
 @router.post("/", status_code=201)
-async def create(request: Request, user: CurrentUser, services: TheServices) -> Response:
+async def create(request: Request, user: Writer, services: TheServices) -> Response:
     """Begin an upload; with `Upload-Complete: ?1` the body is all of it."""
     check_upload(user)
     if request.headers.get("content-encoding", "identity") != "identity":
@@ -94,6 +95,9 @@ async def append(request: Request, session: OwnSession, services: TheServices) -
     length = length_of(request)
     try:
         piece = resumable.read_append(request.headers, length)
+        if resumable.is_complete(session) and (length or piece.offset != session.offset):
+            done = UploadComplete(f"the upload of {session.name} is complete")
+            return _typed(error_answer(request, done), resumable.COMPLETED_UPLOAD)
         resumable.check_length(piece, session)
     except InconsistentLength as exc:
         return _typed(error_answer(request, exc), resumable.INCONSISTENT_LENGTH)
@@ -102,9 +106,6 @@ async def append(request: Request, session: OwnSession, services: TheServices) -
         answer = error_answer(request, error)
         answer.headers["Accept-Patch"] = resumable.PARTIAL_UPLOAD
         return answer
-    if resumable.is_complete(session) and (length or piece.offset != session.offset):
-        done = UploadComplete(f"the upload of {session.name} is complete")
-        return _typed(error_answer(request, done), resumable.COMPLETED_UPLOAD)
     return await _take(request, services, session, piece, length)
 
 

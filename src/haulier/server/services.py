@@ -15,9 +15,11 @@ from haulier.coordination.limits import RateLimiter
 from haulier.coordination.locks import MemoryLocks
 from haulier.errors import ConfigurationError, HaulierError
 from haulier.files.accounts import Accounts
+from haulier.files.outside import OutsideTokens
 from haulier.files.reception import Reception
 from haulier.files.scanning import ScanPolicy
 from haulier.files.secret import kept_secret
+from haulier.files.tickets import Tickets
 from haulier.files.tokens import SHORTEST_SECRET, Tokens
 from haulier.jobs.file_jobs import FileJobs
 from haulier.jobs.runner import Runner
@@ -25,6 +27,7 @@ from haulier.media.clamd import Clamd
 from haulier.media.isolation import Workers
 from haulier.media.scan import Scanner
 from haulier.server.downloads import Downloads
+from haulier.server.issuer import fetch_keys
 from haulier.server.stages import open_stage
 from haulier.settings import Settings
 from haulier.transfer.sessions.engine import SessionEngine
@@ -35,6 +38,7 @@ from haulier.transfer.sessions.staging import JoiningStage, Stage
 from haulier.transfer.sessions.sweeping import Sweeper
 
 _SWEEP_EVERY_S = 60
+_FEWEST_CHARACTERS = 10
 _log = logging.getLogger("haulier.server")
 
 
@@ -55,6 +59,9 @@ class Services:
     scan_policy: ScanPolicy
     file_jobs: FileJobs
     sign_in_limit: RateLimiter
+    api_limit: RateLimiter
+    tickets: Tickets
+    outside: OutsideTokens | None
 
 
 def tokens_of(settings: Settings) -> Tokens:
@@ -64,9 +71,16 @@ def tokens_of(settings: Settings) -> Tokens:
         ConfigurationError: in production without JWT_SECRET_KEY, or with a short one anywhere.
     """
     given = settings.server.jwt_secret_key
+    in_production = settings.general.environment == "production"
     if given is not None:
-        return Tokens(given.get_secret_value())
-    if settings.general.environment == "production":
+        secret = given.get_secret_value()
+        if in_production and len(set(secret)) < _FEWEST_CHARACTERS:
+            raise ConfigurationError(
+                "the secret that signs tokens can be guessed",
+                hint="Set JWT_SECRET_KEY to the output of `openssl rand -hex 32`.",
+            )
+        return Tokens(secret)
+    if in_production:
         raise ConfigurationError(
             "in production the secret that signs tokens must be given",
             hint=f"Set JWT_SECRET_KEY to at least {SHORTEST_SECRET} random characters.",
@@ -103,6 +117,22 @@ def scanner_of(settings: Settings) -> Scanner | None:
     if url is None:
         return None
     return Clamd(url, max_stream_bytes=max_bytes, max_file_bytes=max_bytes)
+
+
+def outside_of(settings: Settings) -> OutsideTokens | None:
+    """Return what reads an outside issuer's tokens, or None when none is named."""
+    server = settings.server
+    if server.jwt_issuer is None or server.jwt_audience is None:
+        return None
+    shared = None if server.jwt_secret_key is None else server.jwt_secret_key.get_secret_value()
+    url = server.jwt_jwks_url
+    return OutsideTokens(
+        issuer=server.jwt_issuer,
+        audience=server.jwt_audience,
+        fetch=None if url is None else lambda: fetch_keys(url),
+        # Whoever publishes keys signs with them; the secret is ours alone then.
+        secret=shared if url is None else None,
+    )
 
 
 @asynccontextmanager
@@ -173,6 +203,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             scan_policy=policy,
             file_jobs=file_jobs,
             sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
+            api_limit=RateLimiter(settings.server.rate_limit_api),
+            tickets=Tickets(),
+            outside=outside_of(settings),
         )
         await sweeper.sweep()
         runner = Runner(catalog=catalog, kinds=file_jobs.kinds(), bell=bell)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, Security
+from starlette import types
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
 
 from haulier.core.file_names import clean_name
 from haulier.core.sessions import tus
@@ -23,20 +24,19 @@ from haulier.errors import (
     ValidationError,
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
-from haulier.files.access import check_upload
+from haulier.files.access import Scope, check_upload
 from haulier.server.bodies import body_of, length_of
-from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.identity import CurrentUser, TheServices, Writer
+from haulier.server.places import TUS, is_below
 from haulier.server.problems import error_answer
 from haulier.transfer.sessions.engine import NewUpload
 from haulier.transfer.sessions.joining import Joiner
-
-PREFIX = "/tus"
 
 _CHECKSUM_MISMATCH = 460
 _log = logging.getLogger("haulier.server")
 _ENDED = {SessionStatus.CANCELLED, SessionStatus.EXPIRED, SessionStatus.FAILED}
 
-router = APIRouter(prefix=PREFIX, tags=["tus"])
+router = APIRouter(prefix=TUS, tags=["tus"])
 
 
 class TusVersions:
@@ -45,8 +45,8 @@ class TusVersions:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_below(scope, PREFIX):
+    async def __call__(self, scope: types.Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not is_below(scope, TUS):
             await self._app(scope, receive, send)
             return
         override = dict(scope["headers"]).get(b"x-http-method-override", b"")
@@ -62,12 +62,6 @@ class TusVersions:
             await send(message)
 
         await self._app(scope, receive, send_with_version)
-
-
-def is_below(scope: Scope, prefix: str) -> bool:
-    """Tell whether the request's path is `prefix` or lies below it, wherever we are mounted."""
-    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
-    return path == prefix or path.startswith(f"{prefix}/")
 
 
 def check_version(request: Request) -> None:
@@ -88,7 +82,7 @@ async def own_session(session_id: str, user: CurrentUser, services: TheServices)
     return session
 
 
-OwnSession = Annotated[UploadSession, Depends(own_session)]
+OwnSession = Annotated[UploadSession, Security(own_session, scopes=[Scope.WRITE])]
 
 
 async def spoken_session(session: OwnSession, request: Request) -> UploadSession:
@@ -115,7 +109,7 @@ async def offer(services: TheServices) -> Response:
 
 @router.post("", include_in_schema=False)
 @router.post("/", status_code=201)
-async def create(request: Request, user: CurrentUser, services: TheServices) -> Response:
+async def create(request: Request, user: Writer, services: TheServices) -> Response:
     """Begin an upload, with its first bytes where the client sends them along."""
     check_upload(user)
     check_version(request)

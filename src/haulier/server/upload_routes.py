@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response, Security
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
@@ -20,18 +20,19 @@ from haulier.core.sessions.session import (
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import FileSizeError, UsageError, ValidationError
-from haulier.files.access import check_upload
+from haulier.files.access import Scope, check_upload
 from haulier.server.chunk_bodies import read_chunk
 from haulier.server.file_routes import metadata_of
-from haulier.server.identity import CurrentUser, TheServices
+from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.job_routes import job_of
+from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
 from haulier.transfer.sessions.engine import ChunkReceipt, NewUpload
 
 _MIB = 1 << 20
 _LARGEST_CHUNK_BYTES = 100 * _MIB
 
-router = APIRouter(prefix="/api/files/upload", tags=["uploads"])
+router = APIRouter(prefix="/api/files/upload", tags=["uploads"], route_class=JsonRoute)
 
 
 class FileUploadRequest(BaseModel):
@@ -54,13 +55,11 @@ async def own_chunks(session_id: str, user: CurrentUser, services: TheServices) 
     return session
 
 
-OwnChunks = Annotated[UploadSession, Depends(own_chunks)]
+OwnChunks = Annotated[UploadSession, Security(own_chunks, scopes=[Scope.WRITE])]
 
 
 @router.post("/start", status_code=201)
-async def start(
-    given: FileUploadRequest, user: CurrentUser, services: TheServices
-) -> dict[str, Any]:
+async def start(given: FileUploadRequest, user: Writer, services: TheServices) -> dict[str, Any]:
     """Begin an upload."""
     most_bytes = services.settings.server.upload_max_file_mb * _MIB
     if (given.size or 0) > most_bytes:

@@ -1,0 +1,287 @@
+"""Who may do what: every route of the application, asked by everybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import httpx2
+import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from haulier.core.accounts import Role
+from haulier.files.tokens import TokenKind
+from haulier.server.app import create_app
+from haulier.server.json_route import JsonRoute
+from haulier.server.services import open_services
+from haulier.settings import Settings
+
+pytestmark = pytest.mark.processes
+
+# Who asks. `owner` made what is asked for; `device`, `reading`, `writing` and `bare` are tokens of
+# the owner: of a device, and of programs with the scope files:read, files:write and none.
+ASKING = ["anonymous", "viewer", "other", "admin", "owner", "device", "reading", "writing", "bare"]
+
+V = {"Tus-Resumable": "1.0.0"}
+OCTETS = {**V, "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+PARTIAL = {
+    "Content-Type": "application/partial-upload",
+    "Upload-Offset": "0",
+    "Upload-Complete": "?1",
+}
+
+
+def everybody(status):
+    return [status] * len(ASKING)
+
+
+#          anonymous viewer other admin owner device reading writing bare
+OPEN = everybody
+READ_OWN = [401, 404, 404, 200, 200, 200, 200, 403, 403]
+LIST = [401, 200, 200, 200, 200, 200, 200, 403, 403]
+
+
+def begin(status):
+    return [401, 403, status, status, status, status, 403, status, 403]
+
+
+def upload(status):
+    """An upload under way is its owner's alone, not even an admin's."""
+    return [401, 404, 404, 404, status, status, 403, status, 403]
+
+
+def person(status):
+    return [401, status, status, status, status, status, 403, 403, 403]
+
+
+@dataclass(frozen=True)
+class Row:
+    expected: list[int]
+    request: dict = field(default_factory=dict)
+
+
+START = {"json": {"name": "a.bin", "size": 3}}
+INIT = {"json": {"file_name": "a.bin", "file_size": 3}}
+CHUNK = {"headers": {"X-Chunk-Number": "1"}, "content": b"abc"}
+
+MATRIX = {
+    ("GET", "/health/live"): Row(OPEN(200)),
+    ("GET", "/health/ready"): Row(OPEN(200)),
+    ("GET", "/metrics"): Row(OPEN(200)),
+    ("GET", "/openapi.json"): Row(OPEN(200)),
+    ("GET", "/docs"): Row(OPEN(200)),
+    ("GET", "/docs/oauth2-redirect"): Row(OPEN(200)),
+    ("GET", "/redoc"): Row(OPEN(200)),
+    ("POST", "/auth/token"): Row(OPEN(401), {"json": {"username": "x", "password": "y"}}),
+    ("POST", "/auth/refresh"): Row(OPEN(401), {"json": {"refresh_token": "x"}}),
+    ("POST", "/auth/logout"): Row(person(204)),
+    # The right person with the wrong password is a 401 as well.
+    ("POST", "/auth/password"): Row(
+        person(401), {"json": {"old_password": "x" * 12, "new_password": "y" * 12}}
+    ),
+    ("POST", "/auth/ticket"): Row(person(201)),
+    ("GET", "/auth/me"): Row([401, *[200] * 8]),
+    ("GET", "/api/files"): Row(LIST),
+    ("GET", "/api/files/{file_id}"): Row(READ_OWN),
+    ("GET", "/api/files/{file_id}/download"): Row(READ_OWN),
+    ("HEAD", "/api/files/{file_id}/download"): Row(READ_OWN),
+    # There is no picture of these bytes, also for those who may see them.
+    ("GET", "/api/files/{file_id}/thumbnail"): Row([401, *[404] * 6, 403, 403]),
+    ("GET", "/api/jobs/{job_id}"): Row(READ_OWN),
+    ("PUT", "/api/content/{path:path}"): Row(begin(201), {"content": b"abc"}),
+    ("POST", "/api/files/upload/start"): Row(begin(201), START),
+    ("POST", "/api/files/upload/{session_id}/chunk"): Row(upload(201), CHUNK),
+    ("POST", "/api/files/upload/{session_id}/complete"): Row(upload(409)),
+    ("GET", "/api/files/upload/{session_id}"): Row(upload(200)),
+    ("DELETE", "/api/files/upload/{session_id}"): Row(upload(204)),
+    ("POST", "/upload/chunked/init"): Row(begin(201), INIT),
+    ("POST", "/upload/chunked/{session_id}/chunk"): Row(upload(200), CHUNK),
+    ("POST", "/upload/chunked/{session_id}/complete"): Row(upload(409)),
+    ("GET", "/upload/chunked/{session_id}/status"): Row(upload(200)),
+    ("OPTIONS", "/tus"): Row(OPEN(204)),
+    ("OPTIONS", "/tus/"): Row(OPEN(204)),
+    ("OPTIONS", "/tus/{session_id}"): Row(OPEN(204)),
+    ("POST", "/tus"): Row(begin(201), {"headers": {**V, "Upload-Length": "3"}}),
+    ("POST", "/tus/"): Row(begin(201), {"headers": {**V, "Upload-Length": "3"}}),
+    ("HEAD", "/tus/{session_id}"): Row(upload(200), {"headers": V}),
+    ("PATCH", "/tus/{session_id}"): Row(upload(204), {"headers": OCTETS, "content": b"abc"}),
+    ("DELETE", "/tus/{session_id}"): Row(upload(204), {"headers": V}),
+    ("GET", "/tus/{session_id}"): Row(upload(404)),
+    ("OPTIONS", "/resumable"): Row(OPEN(204)),
+    ("OPTIONS", "/resumable/"): Row(OPEN(204)),
+    ("OPTIONS", "/resumable/{session_id}"): Row(OPEN(204)),
+    ("POST", "/resumable"): Row(begin(201), {"headers": {"Upload-Complete": "?1"}, "content": b"a"}),
+    ("POST", "/resumable/"): Row(begin(201), {"headers": {"Upload-Complete": "?1"}, "content": b"a"}),
+    ("HEAD", "/resumable/{session_id}"): Row(upload(204)),
+    ("GET", "/resumable/{session_id}"): Row(upload(204)),
+    ("PATCH", "/resumable/{session_id}"): Row(upload(201), {"headers": PARTIAL, "content": b"abc"}),
+    ("DELETE", "/resumable/{session_id}"): Row(upload(204)),
+}  # fmt: skip
+
+
+class World:
+    """The application, everybody's token, and the owner's things, made anew when asked for."""
+
+    def __init__(self, app):
+        self.app = app
+        self.services = app.state.services
+        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://x")
+
+    async def people(self):
+        add = self.services.accounts.add
+        self.users = {
+            "viewer": await add("eve", Role.VIEWER),
+            "other": await add("bob", Role.USER),
+            "admin": await add("root", Role.ADMIN),
+            "owner": await add("ann", Role.USER),
+        }
+        return self
+
+    async def headers(self, name):
+        if name == "anonymous":
+            return {}
+        kinds = {
+            "device": (TokenKind.DEVICE, frozenset()),
+            "reading": (TokenKind.SERVICE, frozenset({"files:read"})),
+            "writing": (TokenKind.SERVICE, frozenset({"files:write"})),
+            "bare": (TokenKind.SERVICE, frozenset()),
+        }
+        kind, scopes = kinds.get(name, (TokenKind.ACCESS, frozenset()))
+        # As it stands now: signing out makes tokens void.
+        user = await self.services.accounts.get(self.users.get(name, self.users["owner"]).name)
+        token = self.services.tokens.issue(user, timedelta(hours=1), kind=kind, scopes=scopes)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def ask(self, method, path, name="owner", **request):
+        headers = {**await self.headers(name), **request.pop("headers", {})}
+        return await self.http.request(method, path, headers=headers, **request)
+
+    async def path_of(self, template):
+        """Put the owner's things into a route's path."""
+        if "{file_id}" in template:
+            made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
+            return template.replace("{file_id}", made.json()["id"])
+        if "{job_id}" in template:
+            made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
+            file_id = made.json()["id"]
+            jobs = await self.services.catalog.read(lambda tx: tx.jobs.of_subject(file_id))
+            return template.replace("{job_id}", jobs[0].job_id)
+        if "{session_id}" not in template:
+            return template.replace("{path:path}", "folder/a.bin")
+        if template.startswith("/tus"):
+            made = await self.ask("POST", "/tus/", headers={**V, "Upload-Length": "3"})
+            session_id = made.headers["location"]
+        elif template.startswith("/resumable"):
+            made = await self.ask("POST", "/resumable/", headers={"Upload-Complete": "?0"})
+            session_id = made.headers["location"]
+        else:
+            made = await self.ask("POST", "/api/files/upload/start", **START)
+            session_id = made.json()["session_id"]
+        return template.replace("{session_id}", session_id)
+
+
+@pytest.fixture
+async def world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RATE_LIMIT_SIGN_IN", "1000/second")
+    monkeypatch.setenv("DURABILITY", "none")
+    settings = Settings.load(data=tmp_path)
+    async with open_services(settings) as services:
+        made = World(create_app(settings, services))
+        yield await made.people()
+        await made.http.aclose()
+
+
+def each_route(routes):
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            assert not route.include_context.prefix, "prefixes are the routers' own"
+            yield from each_route(included.routes)
+        else:
+            assert isinstance(route, Route | APIRoute), f"{route} is of a new kind: ask for it here"
+            yield route
+
+
+def routes_of(app):
+    """Return every method and path that the application answers."""
+    found = set()
+    for route in each_route(app.routes):
+        # Starlette's own routes answer HEAD wherever they answer GET.
+        implied = set() if isinstance(route, APIRoute) else {"HEAD"}
+        found |= {(method, route.path) for method in set(route.methods) - implied}
+    return found
+
+
+def test_every_route_is_in_the_matrix():
+    assert routes_of(create_app(Settings.load())) == set(MATRIX)
+
+
+def test_every_route_that_reads_json_knows_first_who_is_asking():
+    routes = each_route(create_app(Settings.load()).routes)
+    taking = [one for one in routes if getattr(one, "body_field", None) is not None]
+    assert taking
+    assert [one.path for one in taking if not isinstance(one, JsonRoute)] == []
+
+
+@pytest.mark.parametrize(("method", "template"), MATRIX, ids=lambda part: part)
+async def test_who_may_do_it(world, method, template):
+    row = MATRIX[method, template]
+    found = {}
+    for name in ASKING:
+        path = await world.path_of(template)
+        answer = await world.ask(method, path, name, **row.request)
+        found[name] = answer.status_code
+        if answer.status_code == 401:
+            assert answer.headers["www-authenticate"] == "Bearer"
+    assert found == dict(zip(ASKING, row.expected, strict=True))
+
+
+GUARDED = [key for key, row in MATRIX.items() if row.expected[0] == 401 and key[1] != "/auth/token"]
+
+
+@pytest.mark.parametrize(("method", "template"), GUARDED, ids=lambda part: part)
+async def test_who_is_asking_comes_before_all_else(world, method, template):
+    """401 before 404 and before anything that is wrong with the request."""
+    path = template.replace("{path:path}", "%00").replace("{", "").replace("}", "")
+    broken = {
+        "Tus-Resumable": "9", "Upload-Length": "x", "Upload-Offset": "x", "Upload-Complete": "x",
+        "Content-Type": "application/json", "Content-Range": "x", "Upload-Metadata": "***",
+    }  # fmt: skip
+    for token in (None, "Bearer", "Bearer x", "Bearer a.b.c", "Basic YTpi", "Bearer " + "x" * 9000):
+        headers = {**broken, **({} if token is None else {"Authorization": token})}
+        answer = await world.http.request(
+            method, path, headers=headers, content=b"{" if method != "GET" else None
+        )
+        if template == "/auth/refresh":
+            assert answer.status_code == 400, "whose proof is in the body"
+            continue
+        assert answer.status_code == 401, token
+
+
+NOT_MINE = [(m, t) for m, t in MATRIX if "{session_id}" in t and m != "OPTIONS"]
+
+
+@pytest.mark.parametrize(("method", "template"), NOT_MINE, ids=lambda part: part)
+async def test_what_is_not_yours_comes_before_what_is_wrong_with_the_request(
+    world, method, template
+):
+    path = await world.path_of(template)
+    broken = {"Tus-Resumable": "9", "Upload-Offset": "x", "Content-Type": "text/plain"}
+    for name in ("viewer", "other", "admin"):
+        answer = await world.ask(method, path, name, headers=broken)
+        assert answer.status_code == 404
+
+
+async def test_a_service_token_may_what_its_scopes_say(world):
+    answer = await world.ask("GET", "/api/files", "writing")
+    assert (answer.status_code, answer.json()["code"]) == (403, "scope-missing")
+    assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
+    assert "files:read" in answer.json()["detail"]
+
+
+async def test_a_disabled_user_is_nobody(world):
+    headers = await world.headers("owner")
+    await world.services.accounts.disable(world.users["owner"])
+    assert (await world.http.get("/auth/me", headers=headers)).status_code == 401

@@ -1,0 +1,81 @@
+"""Tickets: one use, within a minute, void with the tokens of their user."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+from fastapi import Depends, FastAPI
+
+from haulier.core.accounts import Role, User
+from haulier.core.records import utc_now
+from haulier.files.tickets import TICKET_LIFETIME_S, Tickets
+from haulier.server.app import create_app
+from haulier.server.identity import get_ticket_user
+from haulier.server.services import open_services
+from haulier.settings import Settings
+
+pytestmark = pytest.mark.processes
+
+ANN = User(user_id="u" * 26, name="ann", role=Role.USER, created_at=utc_now())
+
+
+def test_a_ticket_opens_one_thing_within_a_minute():
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    tickets = Tickets(now=lambda: moment)
+    first, second, third = (tickets.issue(ANN) for _ in range(3))
+    assert len({first, second, third}) == 3
+    assert tickets.redeem(first).user_id == ANN.user_id
+    assert tickets.redeem(first) is None
+    moment += timedelta(seconds=TICKET_LIFETIME_S - 1)
+    assert tickets.redeem(second) is not None
+    moment += timedelta(seconds=1)
+    assert tickets.redeem(third) is None
+    assert tickets.redeem("nonsense") is None
+
+
+def test_unused_tickets_are_not_kept():
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    tickets = Tickets(now=lambda: moment)
+    for _ in range(10):
+        tickets.issue(ANN)
+    moment += timedelta(minutes=2)
+    tickets.issue(ANN)
+    assert len(tickets._issued) == 1
+
+
+@pytest.fixture
+async def app(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load(data=tmp_path)
+    async with open_services(settings) as services:
+        yield create_app(settings, services)
+
+
+async def test_a_ticket_is_worth_what_its_user_is(app: FastAPI):
+    services = app.state.services
+    ann = await services.accounts.add("ann", Role.USER)
+
+    @app.get("/stream")
+    async def stream(user: User = Depends(get_ticket_user)):  # noqa: B008, FAST002 - FastAPI's way
+        return {"name": user.name}
+
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
+        bearer = {"Authorization": f"Bearer {services.tokens.issue(ann, timedelta(hours=1))}"}
+
+        async def ticket():
+            answer = await http.post("/auth/ticket", headers=bearer)
+            assert (answer.status_code, answer.json()["expires_in"]) == (201, 60)
+            return answer.json()["ticket"]
+
+        one = await ticket()
+        opened = [await http.get("/stream", params={"ticket": one}) for _ in range(2)]
+        assert [answer.status_code for answer in opened] == [200, 401]
+        assert (await http.get("/auth/me", headers={"Authorization": f"Bearer {await ticket()}"})
+        ).status_code == 401  # fmt: skip
+        late = await ticket()
+        await services.accounts.disable(replace(ann))
+        assert (await http.get("/stream", params={"ticket": late})).status_code == 401
