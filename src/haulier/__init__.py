@@ -26,9 +26,12 @@ if TYPE_CHECKING:
         SizeAnalysis,
     )
     from haulier.settings import Settings
+    from haulier.transfer.chunked_upload import ChunkedUploadManager
+    from haulier.transfer.streaming_upload import StreamingUploadHandler
 
 _HOMES = {
     "Catalog": "haulier.catalog.catalog",
+    "ChunkedUploadManager": "haulier.transfer.chunked_upload",
     "FileFilter": "haulier.catalog.filters",
     "FileRecord": "haulier.core.records",
     "FileSizeAnalyzer": "haulier.media.finding",
@@ -42,6 +45,7 @@ _HOMES = {
     "Progress": "haulier.core.progress",
     "Settings": "haulier.settings",
     "SizeAnalysis": "haulier.media.finding",
+    "StreamingUploadHandler": "haulier.transfer.streaming_upload",
     "UploadRecord": "haulier.core.records",
     "restore": "haulier.journeys.archive.api",
     "upload": "haulier.journeys.archive.api",
@@ -49,6 +53,7 @@ _HOMES = {
 
 __all__ = [
     "Catalog",
+    "ChunkedUploadManager",
     "FileFilter",
     "FileRecord",
     "FileSizeAnalyzer",
@@ -62,6 +67,7 @@ __all__ = [
     "Progress",
     "Settings",
     "SizeAnalysis",
+    "StreamingUploadHandler",
     "UploadRecord",
     "__version__",
     "restore",
