@@ -152,8 +152,18 @@ def test_brands(brands, expected):
     assert type_of(box(b"ftyp", brands) + box(b"free", b"heicavif")) == expected
 
 
+def test_fonts_are_told_from_what_begins_alike():
+    assert type_of(b"\0\1\0\0" + struct.pack(">4H", 19, 256, 4, 48)) == "font/ttf"
+    assert type_of(b"\0\1\0\0" + struct.pack(">4H", 19, 0, 0, 12)) is None
+
+
+def test_programs_are_told_apart():
+    assert type_of(b"\xca\xfe\xba\xbe\0\0\0\2" + bytes(40)) == "application/x-mach-binary"
+    assert type_of(b"MZ" + bytes(100)) == "application/x-dosexec"
+
+
 def test_a_cursor_and_an_icon_that_can_not_be():
     entry = struct.pack("<4B2H2I", 16, 16, 0, 0, 1, 32, 40, 22)
     assert type_of(b"\0\0\1\0\1\0" + entry) == "image/vnd.microsoft.icon"
-    assert type_of(b"\0\0\2\0\1\0" + entry) == "image/vnd.microsoft.icon"
+    assert type_of(b"\0\0\2\0\1\0" + entry) == "image/x-win-bitmap"
     assert type_of(b"\0\0\1\0\1\0" + entry[:-4] + bytes(4)) is None

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from haulier.core.sniff import HEAD_BYTES, sniff
 from haulier.errors import MediaTooDemanding, UnreadableMedia, UnsupportedMedia
 from haulier.media import image_strip, image_strip_tiff
 from haulier.media.image_formats import ImageFormat, ImageLimits
@@ -24,18 +24,6 @@ _DNG_VERSION = 50706
 _SMOOTH_MODES = {"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"}
 # libwebp takes memory for all pixels as soon as it opens a file, and Pillow decodes icons then.
 _MOST_PIXELS_TO_OPEN = {ImageFormat.WEBP: 200_000_000, ImageFormat.ICO: 20_000_000}
-_HEAD_BYTES = 4096
-_SIGNATURES = (
-    (rb"\xff\xd8\xff", ImageFormat.JPEG),
-    (rb"\x89PNG\r\n\x1a\n", ImageFormat.PNG),
-    (rb"RIFF....WEBP", ImageFormat.WEBP),
-    (rb"GIF8[79]a", ImageFormat.GIF),
-    (rb"II[*+]\x00|MM\x00[*+]", ImageFormat.TIFF),
-    (rb"\x00\x00\x01\x00[^\x00]\x00", ImageFormat.ICO),
-    (rb"....ftyp(?:.{8})?(?:.{4})*?avi[fs]", ImageFormat.AVIF),
-    (rb"....ftyp(?:.{8})?(?:.{4})*?(?:hei[cxms]|hev[cxms]|mif1|msf1)", ImageFormat.HEIC),
-    (rb"BM.{4}\x00{4}", ImageFormat.BMP),
-)
 # A phone's JPEG may carry further pictures behind the first (Pillow's MPO); they are never shown.
 _PLUGINS = {ImageFormat.JPEG: ["JPEG"], ImageFormat.HEIC: ["HEIF"]}
 
@@ -47,13 +35,14 @@ def format_of(path: str, name: str) -> ImageFormat:
         UnsupportedMedia: it is SVG, or no image of a kind that haulier reads.
     """
     with open(path, "rb") as stream:
-        head = stream.read(_HEAD_BYTES)
-    # A box's length ends the brands; what lies behind must not be taken for one.
-    brands_end = int.from_bytes(head[:4]) if head[4:8] == b"ftyp" else len(head)
-    for pattern, image_format in _SIGNATURES:
-        if re.match(pattern, head[:brands_end], re.DOTALL):
+        found = sniff(stream.read(HEAD_BYTES))
+    mime_type = None if found is None else found.mime_type
+    for image_format in ImageFormat:
+        if mime_type == image_format.mime_type:
             return image_format
-    if re.search(rb"<svg[\s>]", head):
+    if mime_type == "image/heif":
+        return ImageFormat.HEIC
+    if mime_type == "image/svg+xml":
         raise UnsupportedMedia(
             f"{name} is SVG, which is never drawn: it may hold scripts and links to other files",
             hint="Send it as it is, or export it as PNG with the program that made it.",

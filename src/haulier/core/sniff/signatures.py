@@ -107,7 +107,7 @@ def by_short_signature(head: bytes) -> str | None:
     if head.startswith(b"BM") and _little(head, 14, 4) in _BITMAP_HEADERS:
         return "image/bmp"
     if head.startswith((b"\0\0\x01\0", b"\0\0\x02\0")) and _is_icon(head):
-        return "image/vnd.microsoft.icon"
+        return "image/vnd.microsoft.icon" if head[2] == 1 else "image/x-win-bitmap"
     for pattern, mime_type in _PATTERNS:
         if pattern.match(head):
             return mime_type
