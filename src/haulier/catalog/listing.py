@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, literal, select, tuple_, union
+from sqlalchemy import Connection, Select, literal, select, tuple_, union
 
 from haulier.catalog.conditions import (
     Conditions,
@@ -24,7 +24,7 @@ from haulier.catalog.conditions import (
     take,
 )
 from haulier.catalog.filters import FileFilter, OperationFilter, Page, Tag
-from haulier.catalog.patterns import glob, is_glob, unindexed
+from haulier.catalog.patterns import glob, is_glob, literal_prefix, starts_with, unindexed
 from haulier.catalog.queries import LINKED_FILES, get_files, get_operations
 from haulier.catalog.search import search_file_ids, take_searched
 from haulier.catalog.tables import file_tags, files, operations
@@ -95,23 +95,26 @@ def _operation_keys(connection: Connection, wanted: OperationFilter) -> Select[A
         moment, operation_id = _read_cursor(wanted.cursor)
         last = tuple_(literal(moment, UtcTime), literal(operation_id, PLAIN_TEXT))
         statement = statement.where(tuple_(started, key) < last)
-    order: list[ColumnElement[Any]] = [started.desc(), key.desc()]
+    narrow: Conditions = []
+    prefix = "" if wanted.name is None else literal_prefix(wanted.name)
+    if prefix and prefix != wanted.name:
+        named = starts_with(operations.c.target_name, prefix)
+        if is_rare(connection, select(key).where(named)):
+            narrow.append(named)
     if wanted.file is not None:
         same_path = select(files.c.id).where(
             files.c.path_head == wanted.file, files.c.path == wanted.file
         )
-        linked = _linked_to(same_path)
-        statement = statement.where(key.in_(union(*linked)))
-        order = [unindexed(started).desc(), key.desc()]
+        narrow.append(key.in_(union(*_linked_to(same_path))))
     if wanted.tag is not None:
         tagged = select(file_tags.c.file_id).where(*tag_is(wanted.tag))
         if is_rare(connection, tagged):
-            statement = statement.where(key.in_(union(*_linked_to(tagged))))
-            order = [unindexed(started).desc(), key.desc()]
+            narrow.append(key.in_(union(*_linked_to(tagged))))
         else:
             linked_to_row = file_tags.c.file_id.in_(_LINK_COLUMNS)
             statement = statement.where(asked(tagged.where(linked_to_row)))
-    return statement.order_by(*order).limit(wanted.limit + 1)
+    newest = unindexed(started) if narrow else started
+    return statement.where(*narrow).order_by(newest.desc(), key.desc()).limit(wanted.limit + 1)
 
 
 def _operation_conditions(wanted: OperationFilter, dialect: str) -> Conditions:
