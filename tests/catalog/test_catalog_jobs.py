@@ -83,6 +83,7 @@ async def test_the_most_urgent_goes_first_then_the_oldest(catalog):
     wanted = [one.job_id for one in (first, second, third, last)]
     assert [one.job_id for one in claimed[:4]] == wanted
     assert claimed[4] is None
+    assert await catalog.read(lambda tx: tx.jobs.oldest_due()) == NOON
     assert (await claim(catalog, at(10))).job_id == later.job_id
     assert (await get(catalog, other)).state is JobState.PENDING
 
@@ -212,6 +213,7 @@ async def test_old_jobs_are_forgotten_and_living_ones_are_not(catalog):
         JobState.FAILED: 0,
         JobState.CANCELLED: 0,
     }
+    assert await catalog.read(lambda tx: tx.jobs.oldest_due()) == at(-100)
     assert await catalog.transaction(lambda tx: tx.jobs.purge(at(1))) == 0
     assert await catalog.transaction(lambda tx: tx.jobs.purge(at(1000))) == 1
     assert await get(catalog, done) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import subprocess
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from haulier.media.clamd import Clamd
 from haulier.media.isolation import Workers
 from haulier.testing.fake_clamd import ClamdFault, FakeClamd
 from haulier.transfer.sessions.engine import NewUpload
+from media.document_samples import pdf
 from sessions_engine import Receiving, body_of, build
 
 pytestmark = pytest.mark.processes
@@ -208,8 +210,28 @@ async def test_an_image_gets_a_picture(place, name, mime_type):
         assert (made.format, made.size) == ("WEBP", (320, 200))
 
 
-async def test_what_is_no_image_is_not_tried_again(place):
-    session = await place.upload(b"not at all", name="a.png")
+async def test_a_film_and_a_document_get_a_picture(place, tmp_path):
+    film = tmp_path / "film.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=640x360:d=1", film], check=True
+    )
+    for content, name, side in ((film.read_bytes(), "a.mp4", 180), (pdf(), "a.pdf", 160)):
+        session = await place.upload(content, name=name)
+        async with place.at_work():
+            job = (await place.settled(session))[FileJob.THUMBNAIL]
+        assert job.result == {"width": 320, "height": side}, name
+
+
+async def test_content_says_what_a_picture_is_made_of(place):
+    session = await place.upload(picture(), name="a.mp4", mime_type="application/pdf")
+    async with place.at_work():
+        job = (await place.settled(session))[FileJob.THUMBNAIL]
+    assert job.result == {"width": 320, "height": 200}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.pdf"])
+async def test_what_has_no_picture_is_not_tried_again(place, name):
+    session = await place.upload(b"not at all", name=name)
     async with place.at_work():
         job = (await place.settled(session))[FileJob.THUMBNAIL]
     assert (job.state, job.attempts) == (JobState.FAILED, 1)

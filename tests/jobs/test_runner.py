@@ -83,6 +83,30 @@ async def test_a_ring_wakes_it_and_several_run_at_once(catalog):
             assert (await until(catalog, job)).state is JobState.COMPLETED
 
 
+async def test_of_a_greedy_kind_only_so_many_run_at_once(catalog):
+    running_now, most, both = 0, 0, asyncio.Event()
+
+    async def hash_(_):
+        nonlocal running_now, most
+        running_now += 1
+        most = max(most, running_now)
+        await both.wait()
+        running_now -= 1
+        return Done()
+
+    async def scan(_):
+        both.set()
+        return Done()
+
+    kinds = (JobKind(name="hash", run=hash_, at_once=1), JobKind(name="scan", run=scan))
+    greedy = [await enqueue(catalog, "hash", priority=9) for _ in range(4)]
+    await enqueue(catalog, "scan")
+    async with running(catalog, *kinds, at_once=3):
+        for job in greedy:
+            assert (await until(catalog, job)).state is JobState.COMPLETED
+    assert most == 1
+
+
 async def test_a_ring_between_the_look_and_the_wait_is_not_lost():
     bell = MemoryBell()
     before = bell.count

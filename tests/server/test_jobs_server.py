@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import random
 import signal
 import socket
 import subprocess
@@ -134,6 +135,35 @@ async def test_a_file_waits_for_its_scan_and_the_scan_survives_a_kill(data):
         finally:
             await asyncio.to_thread(stop, server)
     assert clamd.scanned == [b"keep the light"] * 2
+
+
+async def test_what_was_answered_202_becomes_visible_though_the_server_is_killed(data):
+    content = random.Random(9).randbytes(8 << 20)
+    half = len(content) // 2
+    server = await started(data)
+    async with client(server) as ann:
+        given = {"name": "a.bin", "size": len(content), "chunk_size": half}
+        given["checksum"] = "sha256:" + hashlib.sha256(content).hexdigest()
+        session = (await ann.post("/api/files/upload/start", json=given)).json()
+        place = f"/api/files/upload/{session['session_id']}"
+        for number, piece in (("2", content[half:]), ("1", content[:half])):
+            headers = {"X-Chunk-Number": number, "Content-Type": "application/octet-stream"}
+            answer = await ann.post(f"{place}/chunk", content=piece, headers=headers)
+        assert answer.status_code == 202
+    await asyncio.to_thread(stop, server, signal.SIGKILL)
+
+    server = await started(data)
+    try:
+        async with client(server) as ann:
+            while (await ann.get(place)).json()["status"] != "completed":
+                await asyncio.sleep(0.02)
+            (stored,) = (await ann.get("/api/files")).json()["items"]
+            assert (await download(ann, stored)).content == content
+            text = (await ann.get("/metrics")).text
+            assert 'haulier_jobs{state="completed"} 1.0' in text
+            assert "haulier_jobs_oldest_seconds 0.0" in text
+    finally:
+        await asyncio.to_thread(stop, server)
 
 
 async def test_a_stopped_server_gives_its_jobs_back(data):

@@ -136,6 +136,12 @@ class JobRows:
         found = {JobState(state): count for state, count in self._connection.execute(statement)}
         return {state: found.get(state, 0) for state in JobState}
 
+    def oldest_due(self) -> datetime | None:
+        """Return since when the job that waits longest may be begun; None when none waits."""
+        statement = select(func.min(jobs.c.not_before)).where(jobs.c.state == JobState.PENDING)
+        found: datetime | None = self._connection.execute(statement).scalar_one()
+        return found
+
     def _list(self, condition: Any) -> list[Job]:
         statement = select(jobs).where(condition).order_by(jobs.c.job_id)
         return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
 from haulier.catalog.account_tables import stored_files, users
+from haulier.catalog.job_rows import JobRows
 from haulier.catalog.session_tables import upload_sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Counts of a whole server."""
+    """Counts of a whole server; `oldest_due` is when the job that waits longest could begin."""
 
     users: int
     used_bytes: int
     reserved_bytes: int
     sessions_by_status: dict[str, int]
     files_by_scan_state: dict[str, int]
+    jobs_by_state: dict[str, int]
+    oldest_due: datetime | None
 
 
 def read_totals(connection: Connection) -> Totals:
-    """Count users, what they keep, upload sessions and stored files."""
+    """Count users, what they keep, upload sessions, stored files and jobs."""
+    job_rows = JobRows(connection)
     sums = select(
         func.count(),
         func.coalesce(func.sum(users.c.used_bytes), 0),
@@ -37,4 +42,6 @@ def read_totals(connection: Connection) -> Totals:
         reserved_bytes=int(reserved_bytes),
         sessions_by_status={str(row[0]): row[1] for row in connection.execute(by_status)},
         files_by_scan_state={str(row[0]): row[1] for row in connection.execute(by_state)},
+        jobs_by_state={str(state): n for state, n in job_rows.count_by_state().items()},
+        oldest_due=job_rows.oldest_due(),
     )

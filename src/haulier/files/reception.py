@@ -7,7 +7,7 @@ from collections.abc import Callable
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import ScanState, StoredFile
 from haulier.core.jobs import FileJob, new_job
-from haulier.core.mime import mime_type_of
+from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_type_of
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
 from haulier.errors import QuotaExceeded
@@ -78,7 +78,7 @@ class Reception:
         tx.stored.put(stored)
         if self._scans:
             self._enqueue(tx, session, FileJob.SCAN)
-        if _may_be_image(stored):
+        if _may_have_picture(stored):
             self._enqueue(tx, session, FileJob.THUMBNAIL)
         if stored.sha256 is None:
             self._enqueue(tx, session, FileJob.DIGEST)
@@ -110,9 +110,12 @@ class Reception:
         tx.after_commit(self._enqueued)
 
 
-def _may_be_image(stored: StoredFile) -> bool:
-    known = stored.mime_type or mime_type_of(stored.name) or ""
-    return known.startswith("image/") and stored.size_bytes > 0
+def _may_have_picture(stored: StoredFile) -> bool:
+    declared = canonical(stored.mime_type or UNKNOWN_TYPE)
+    known = mime_type_of(stored.name) if declared == UNKNOWN_TYPE else declared
+    if known is None or not stored.size_bytes:
+        return False
+    return known == "application/pdf" or kind_of(known) in {FileKind.IMAGE, FileKind.VIDEO}
 
 
 def _sha256_of(session: UploadSession) -> str | None:

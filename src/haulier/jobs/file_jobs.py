@@ -18,14 +18,14 @@ from haulier.core.sessions.chunks import Span
 from haulier.errors import ChecksumMismatch, MediaError, MissingExtra
 from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.jobs.kinds import Done, JobKind
-from haulier.media.images import DEFAULT_LIMITS, ImageFormat, make_thumbnail
+from haulier.jobs.pictures import make_picture
 from haulier.media.isolation import Workers
 from haulier.media.scan import Scanner, ScanResult, Verdict
 from haulier.transfer.sessions.finishing import Finisher
 from haulier.transfer.sessions.hashing import checksum_of_file
 from haulier.transfer.sessions.staging import Stage
 
-_THUMBNAIL_SIZE = (320, 320)
+_LARGEST_FETCHED_BYTES = 1 << 30
 _STATE_OF = {
     Verdict.CLEAN: ScanState.CLEAN,
     Verdict.INFECTED: ScanState.INFECTED,
@@ -68,7 +68,8 @@ class FileJobs:
         """Return the kinds that can be done here."""
         kinds = [
             JobKind(name=FileJob.VERIFY, run=self._verify, hopeless=(ChecksumMismatch, NoSuchFile)),
-            JobKind(name=FileJob.DIGEST, run=self._digest),
+            # Nobody waits for it, and it takes more of a core than receiving the file did.
+            JobKind(name=FileJob.DIGEST, run=self._digest, at_once=1),
             JobKind(
                 name=FileJob.THUMBNAIL, run=self._thumbnail, hopeless=(MediaError, MissingExtra)
             ),
@@ -120,9 +121,7 @@ class FileJobs:
         out = self.thumbnail_path(stored.file_id)
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with self._on_disk(stored) as path:
-            written = await make_thumbnail(
-                path, out, workers=self._workers, size=_THUMBNAIL_SIZE, format=ImageFormat.WEBP
-            )
+            written = await make_picture(stored, path, out, workers=self._workers)
         return Done(result={"width": written.width, "height": written.height})
 
     async def _living_file(self, job: Job) -> StoredFile | None:
@@ -146,7 +145,7 @@ class FileJobs:
         if path is not None:
             yield path
             return
-        if stored.size_bytes > DEFAULT_LIMITS.max_bytes:
+        if stored.size_bytes > _LARGEST_FETCHED_BYTES:
             raise MediaError(f"{stored.name} is too large for a picture")
         with NamedTemporaryFile(dir=self._thumbnails, prefix=".source-") as copy:
             async with self._stage.read(stored.file_id, Span(0, stored.size_bytes)) as pieces:

@@ -35,9 +35,11 @@ class JobKind:
         hopeless: errors after which trying again would not help.
         failed: what follows from a failed attempt in the same transaction; is told why, in words,
             and whether it was the last.
+        at_once: how many of these one worker does at once; None for as many as of any.
     """
 
     name: str
     run: Callable[[Job], Awaitable[Done]]
     hopeless: tuple[type[Exception], ...] = ()
     failed: Callable[[Tx, Job, str, bool], None] | None = None
+    at_once: int | None = None

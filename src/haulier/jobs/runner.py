@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -41,7 +42,7 @@ class Runner:
         catalog: Catalog,
         kinds: Iterable[JobKind],
         bell: Bell,
-        at_once: int = 2,
+        at_once: int = 3,
         lease_s: float = 15,
         poll_s: float = 5,
         kept_for: timedelta = timedelta(days=7),
@@ -55,6 +56,8 @@ class Runner:
         self._poll_s = poll_s
         self._kept_for = kept_for
         self._now = now
+        self._claiming = asyncio.Lock()
+        self._running: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Do jobs until cancelled; those that are under way then are stopped and given back."""
@@ -67,7 +70,9 @@ class Runner:
         while True:
             rung = self._bell.count
             try:
-                job = await self._claim()
+                # One at a time: how many of a kind run is looked at before.
+                async with self._claiming:
+                    job = await self._claim()
                 if job is not None:
                     await self._carry_out(job)
                     continue
@@ -77,19 +82,26 @@ class Runner:
 
     async def _claim(self) -> Job | None:
         now = self._now()
+        kinds = [kind.name for kind in self._kinds.values() if self._has_room(kind)]
 
         def claim(tx: Tx) -> Job | None:
-            return tx.jobs.claim(self._kinds, now, self._lease_from(now))
+            return tx.jobs.claim(kinds, now, self._lease_from(now))
 
         claiming = asyncio.ensure_future(self._catalog.transaction(claim))
         try:
-            return await asyncio.shield(claiming)
+            job = await asyncio.shield(claiming)
         except asyncio.CancelledError:
             # The transaction goes on without us: what it claims must not wait for its lease.
             with suppress(HaulierError):
-                if (job := await claiming) is not None:
-                    await self._give_back(job)
+                if (claimed := await claiming) is not None:
+                    await self._give_back(claimed)
             raise
+        if job is not None:
+            self._running[job.kind] += 1
+        return job
+
+    def _has_room(self, kind: JobKind) -> bool:
+        return kind.at_once is None or self._running[kind.name] < kind.at_once
 
     async def _carry_out(self, job: Job) -> None:
         working = asyncio.ensure_future(self._kinds[job.kind].run(job))
@@ -97,6 +109,7 @@ class Runner:
         try:
             await asyncio.wait({working, holding}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._running[job.kind] -= 1
             working.cancel()
             holding.cancel()
             await asyncio.wait({working, holding})

@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 from haulier.catalog.totals import Totals
+from haulier.core.records import utc_now
 
 # From what the catalog answers to the upload of a large file.
 _SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600)
@@ -51,6 +52,10 @@ class Metrics:
         )
         self._sessions = self._gauge("upload_sessions", "Upload sessions on record.", "status")
         self._files = self._gauge("stored_files", "Stored files.", "scan_state")
+        self._jobs = self._gauge("jobs", "Jobs on record.", "state")
+        self._jobs_age = self._gauge(
+            "jobs_oldest_seconds", "How long the job that waits longest could have been begun."
+        )
         self._users = self._gauge("users", "Accounts.")
         self._used = self._gauge("stored_bytes", "Bytes that users keep.")
         self._reserved = self._gauge("reserved_bytes", "Bytes set aside for uploads under way.")
@@ -81,10 +86,15 @@ class Metrics:
         for gauge, counts in (
             (self._sessions, totals.sessions_by_status),
             (self._files, totals.files_by_scan_state),
+            (self._jobs, totals.jobs_by_state),
         ):
             gauge.clear()
             for label, count in counts.items():
                 gauge.labels(label).set(count)
+        waits_s = 0.0
+        if totals.oldest_due is not None:
+            waits_s = max(0.0, (utc_now() - totals.oldest_due).total_seconds())
+        self._jobs_age.set(waits_s)
         self._users.set(totals.users)
         self._used.set(totals.used_bytes)
         self._reserved.set(totals.reserved_bytes)
