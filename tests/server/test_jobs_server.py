@@ -111,6 +111,35 @@ async def test_by_tus_an_infected_file_is_not_served_either(data, tmp_path):
             stop(server)
 
 
+@pytest.mark.servers
+async def test_files_in_a_bucket_are_scanned_hashed_and_pictured(data, tmp_path, s3_server):
+    bucket = {
+        "AWS_S3_BUCKET": s3_server.make_bucket(),
+        "AWS_ENDPOINT_URL": s3_server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": s3_server.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key,
+        "DOWNLOAD_MODE": "redirect",
+    }
+    with ClamDaemon(tmp_path / "clamd") as daemon:
+        server = await started(data, CLAMD_URL=daemon.unix_url, **bucket)
+        try:
+            async with client(server) as ann:
+                content = picture()
+                stored, infected = await put(ann, content, "a.jpg"), await put(ann, EICAR)
+                digest = "sha256:" + hashlib.sha256(content).hexdigest()
+                await until(ann, stored, scan_state="clean", sha256=digest)
+                place = f"/api/files/{stored['id']}/thumbnail"
+                while (answer := await ann.get(place)).status_code == 404:
+                    await asyncio.sleep(0.02)
+                assert Image.open(io.BytesIO(answer.content)).size == (320, 160)
+                assert (await download(ann, stored)).status_code in {302, 303, 307}
+                await until(ann, infected, scan_state="infected")
+                assert (await download(ann, infected)).status_code == 410
+        finally:
+            stop(server)
+    assert list(data.rglob(".source-*")) == []
+
+
 async def test_a_file_waits_for_its_scan_and_the_scan_survives_a_kill(data):
     async with FakeClamd() as clamd:
         clamd.gate.clear()
@@ -159,9 +188,9 @@ async def test_what_was_answered_202_becomes_visible_though_the_server_is_killed
                 await asyncio.sleep(0.02)
             (stored,) = (await ann.get("/api/files")).json()["items"]
             assert (await download(ann, stored)).content == content
-            text = (await ann.get("/metrics")).text
-            assert 'haulier_jobs{state="completed"} 1.0' in text
-            assert "haulier_jobs_oldest_seconds 0.0" in text
+            while 'haulier_jobs{state="completed"} 1.0' not in (await ann.get("/metrics")).text:
+                await asyncio.sleep(0.02)
+            assert "haulier_jobs_oldest_seconds 0.0" in (await ann.get("/metrics")).text
     finally:
         await asyncio.to_thread(stop, server)
 
