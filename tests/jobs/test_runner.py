@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from haulier.catalog.catalog import Catalog
@@ -134,12 +136,14 @@ async def test_a_failed_attempt_waits_and_is_made_again(catalog):
     async def fail(_):
         raise ScanFailed("clamd is away")
 
+    ahead = timedelta()
     kind = JobKind(name="work", run=fail, failed=lambda tx, job, *words: told.append(words))
     job = await enqueue(catalog, max_attempts=2)
-    async with running(catalog, kind):
+    async with running(catalog, kind, now=lambda: utc_now() + ahead):
         waiting = await until_attempted(catalog, job, 1)
         assert waiting.not_before - waiting.updated_at == timedelta(seconds=2)
         assert waiting.last_error == "clamd is away"
+        ahead = timedelta(seconds=2)
         ended = await until(catalog, job)
     assert (ended.state, ended.attempts) == (JobState.FAILED, 2)
     assert told == [("clamd is away", False), ("clamd is away", True)]
@@ -213,7 +217,7 @@ async def test_a_long_job_keeps_its_lease_and_a_lost_one_is_stopped(catalog):
             stopped.set()
 
     job = await enqueue(catalog)
-    async with running(catalog, JobKind(name="work", run=work), lease_s=0.3, at_once=1):
+    async with running(catalog, JobKind(name="work", run=work), lease_s=2, at_once=1):
         await began.wait()
         first = await get(catalog, job)
         while (await get(catalog, job)).lease_until <= first.lease_until:
@@ -230,6 +234,7 @@ async def test_a_long_job_keeps_its_lease_and_a_lost_one_is_stopped(catalog):
         assert await get(catalog, job) == other
 
 
+@pytest.mark.processes
 async def test_a_job_of_a_killed_process_is_taken_again(catalog, tmp_path):
     job = await enqueue(catalog, "slow")
     program = Path(__file__).with_name("work_forever.py")
@@ -246,9 +251,34 @@ async def test_a_job_of_a_killed_process_is_taken_again(catalog, tmp_path):
     async def work(job):
         return Done(result={"attempt": job.attempts})
 
-    async with running(catalog, JobKind(name="slow", run=work), lease_s=0.6):
+    async with running(catalog, JobKind(name="slow", run=work), lease_s=3):
         done = await until(catalog, job)
     assert (done.state, done.result) == (JobState.COMPLETED, {"attempt": 2})
+
+
+@pytest.mark.servers
+async def test_two_servers_on_one_postgresql_do_each_job_once(postgres_url):
+    name = f"jobs_{secrets.token_hex(8)}"
+    done = []
+
+    async def work(job):
+        done.append(job.job_id)
+        await asyncio.sleep(0)
+        return Done()
+
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        url = f"{postgres_url.rpartition('/')[0]}/{name}"
+        try:
+            async with await Catalog.open(url) as one, await Catalog.open(url) as other:
+                jobs = [await enqueue(one) for _ in range(40)]
+                kind = JobKind(name="work", run=work)
+                async with running(one, kind), running(other, kind):
+                    for job in jobs:
+                        assert (await until(other, job)).state is JobState.COMPLETED
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert sorted(done) == sorted(job.job_id for job in jobs)
 
 
 async def test_what_is_given_up_for_a_dead_worker_is_told(catalog):
