@@ -139,6 +139,11 @@ async def test_others_are_asked_when_the_own_tables_know_nothing():
         assert (await detect_type(bytes(9), workers=workers)).means is Means.NOTHING
 
 
+async def test_others_are_not_believed_in_what_the_own_tables_know():
+    """To `filetype` any five bytes make a font."""
+    assert (await detect_type(b"\0\1\0\0\0" + bytes(20))).means is Means.NOTHING
+
+
 async def test_certainty_is_told():
     assert (await detect_type(JPEG)).certainty is Certainty.CERTAIN
     assert (await detect_type(b"words")).certainty is Certainty.GUESSED

@@ -247,7 +247,9 @@ _SAME = {
     "application/cdfv2": "application/x-ole-storage",
     "application/x-mpegurl": "application/vnd.apple.mpegurl",
     "audio/x-mpegurl": "application/vnd.apple.mpegurl", "application/x-sh": "text/x-shellscript",
-    "text/x-script.python": "text/x-python", "binary/octet-stream": UNKNOWN_TYPE,
+    "application/font-sfnt": "font/ttf", "font/sfnt": "font/ttf",
+    "application/font-woff": "font/woff", "text/x-script.python": "text/x-python",
+    "binary/octet-stream": UNKNOWN_TYPE,
 }  # fmt: skip
 
 KNOWN_TYPES = frozenset(_ENDINGS)

@@ -26,7 +26,8 @@ __all__ = ["DetectedType", "Means", "Sample", "detect_sample", "detect_type", "r
 
 _BEHIND_TAG_BYTES = 8192
 _LIBMAGIC_TIMEOUT_S = 10
-_SAYS_NOTHING = frozenset({UNKNOWN_TYPE, "text/plain", "application/x-empty", "inode/x-empty"})
+# What the own tables know and did not see, others only guess.
+_NOT_BELIEVED = KNOWN_TYPES | {UNKNOWN_TYPE}
 
 
 class Means(StrEnum):
@@ -113,10 +114,10 @@ async def detect_type(
         timeout_s=_LIBMAGIC_TIMEOUT_S,
         head=sample.head.hex(),
     )
-    mime_type = str(told["mime_type"] or UNKNOWN_TYPE)
-    if mime_type in _SAYS_NOTHING:
+    mime_type = canonical(told["mime_type"] or UNKNOWN_TYPE)
+    if mime_type in _NOT_BELIEVED:
         return detected
-    return _by_content(canonical(mime_type), Means.LIBMAGIC, None, sample, name, declared_type)
+    return _by_content(mime_type, Means.LIBMAGIC, None, sample, name, declared_type)
 
 
 def detect_sample(
@@ -193,7 +194,8 @@ def _ask_filetype(head: bytes) -> str | None:
     import filetype
 
     kind = filetype.guess(head)
-    return None if kind is None else canonical(kind.mime)
+    mime_type = UNKNOWN_TYPE if kind is None else canonical(kind.mime)
+    return None if mime_type in _NOT_BELIEVED else mime_type
 
 
 def _by_content(
