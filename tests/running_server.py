@@ -51,10 +51,10 @@ def run(data: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def start(data: Path, *, inside: Sequence[str] = (), **settings: str) -> Server:
+def start(data: Path, *, inside: Sequence[str] = (), port: int = 0, **settings: str) -> Server:
     """Start a server; `inside` is a command that runs it."""
     process = subprocess.Popen(
-        [*inside, *HAULIER, "serve", "--port", "0", "--data", data],
+        [*inside, *HAULIER, "serve", "--port", str(port), "--data", data],
         stdout=subprocess.PIPE,
         text=True,
         env={**environment(), "RATE_LIMIT_API": "1000000/minute", **settings},

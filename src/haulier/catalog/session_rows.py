@@ -7,7 +7,17 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    String,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from haulier.catalog.session_tables import upload_chunks, upload_sessions
 from haulier.catalog.upsert import upsert
@@ -139,6 +149,29 @@ class SessionRows:
         if expired_before is not None:
             statement = statement.where(columns.expires_at <= expired_before)
         statement = statement.order_by(columns.expires_at, columns.session_id).limit(limit)
+        return [_session(dict(row)) for row in self._connection.execute(statement).mappings()]
+
+    def whole(self, limit: int) -> list[UploadSession]:
+        """Return sessions that still receive although all their bytes are safe.
+
+        Parts that wait to be joined are not among them.
+        """
+        columns, chunks = upload_sessions.c, upload_chunks.c
+        in_chunks = (
+            select(func.sum(chunks.length))
+            .where(chunks.session_id == columns.session_id)
+            .scalar_subquery()
+        )
+        statement = (
+            select(upload_sessions)
+            .where(
+                columns.status == SessionStatus.RECEIVING,
+                or_(columns.offset == columns.size_bytes, in_chunks == columns.size_bytes),
+                type_coerce(columns.details, String).not_like('%"partial"%'),
+            )
+            .order_by(columns.expires_at)
+            .limit(limit)
+        )
         return [_session(dict(row)) for row in self._connection.execute(statement).mappings()]
 
     def delete(self, session_id: str) -> None:

@@ -80,6 +80,55 @@ async def test_a_crash_while_finishing_is_mended(tmp_path, on_local, renamed):
     await after.stage.aclose()
 
 
+async def crash_before_finishing(receiving, order):
+    """All bytes of a session are recorded as safe, and then nothing; return its id."""
+    session = await receiving.start(8, chunk_size=4, order=order)
+    writer = receiving.stage.writer(session, Span(0, 4))
+    await writer.write(b"abcd")
+    first = (await writer.settle()).extent
+    await writer.write(b"efgh")
+    second = (await writer.settle()).extent
+    await writer.aclose()
+
+    def record(tx):
+        if order is Order.SEQUENTIAL:
+            tx.sessions.publish(session.appended(first).appended(second), 0, {})
+        else:
+            tx.sessions.add_chunk(session, 1, first)
+            tx.sessions.add_chunk(session, 2, second)
+
+    await receiving.catalog.transaction(record)
+    return session.session_id
+
+
+@pytest.mark.parametrize("order", Order)
+async def test_a_crash_between_the_last_bytes_and_finishing_is_mended(on_local, order):
+    session_id = await crash_before_finishing(on_local, order)
+    assert (await on_local.sweeper.sweep()).finished == 1
+    done = await on_local.engine.get(session_id)
+    assert done.status is SessionStatus.COMPLETED
+    assert await on_local.bytes_of(done) == b"abcdefgh"
+
+
+async def test_a_client_that_hears_that_everything_came_finds_its_file(on_local):
+    session_id = await crash_before_finishing(on_local, Order.SEQUENTIAL)
+    assert (await on_local.engine.settled(session_id)).status is SessionStatus.COMPLETED
+
+
+async def test_the_last_chunk_sent_again_completes_the_file(on_local):
+    session_id = await crash_before_finishing(on_local, Order.CHUNKED)
+    receipt = await on_local.engine.put_chunk(session_id, 2, body_of(b"efgh"))
+    assert receipt.repeated
+    assert receipt.session.status is SessionStatus.COMPLETED
+
+
+async def test_a_whole_part_of_another_upload_is_left_alone(on_local):
+    part = await on_local.start(4, order=Order.SEQUENTIAL, details={"partial": "1"})
+    await on_local.engine.append(part.session_id, 0, body_of(b"abcd"))
+    assert await on_local.sweeper.sweep() == Swept()
+    assert (await on_local.engine.get(part.session_id)).status is SessionStatus.RECEIVING
+
+
 async def test_what_can_not_be_verified_is_given_up_once_its_job_is(on_local):
     receiving = on_local
     wanted = "sha256:" + "0" * 64

@@ -175,14 +175,17 @@ class SessionEngine:
     async def settled(self, session_id: str) -> UploadSession:
         """Return the session once nobody else appends to it: its offset is good for the next bytes.
 
-        Whoever appends gives up; what arrived of it is kept.
+        Whoever appends gives up; what arrived of it is kept. Where that is everything, the session
+        is completed: a client that is told so sends nothing any more.
 
         Raises:
             FileNotFoundError: there is none with that id.
             LockBusy: whoever appends could not give up in time.
+            ChecksumMismatch: the file is not the one whose checksum was named.
         """
         async with self._locks.hold(f"upload:{session_id}"):
-            return await self.get(session_id)
+            session = await self.get(session_id)
+        return await self._finish_if_whole(session)
 
     async def received(self, session: UploadSession) -> ReceivedChunks:
         """Return the chunks of `session` that are safe."""
@@ -282,9 +285,7 @@ class SessionEngine:
                     session = await self._receiver.receive_run(
                         session, body, checks, hold, self._most_bytes
                     )
-        if session.is_whole and not session.is_partial:
-            return await self._finisher.finish(session_id)
-        return session
+        return await self._finish_if_whole(session)
 
     async def complete(self, session_id: str) -> UploadSession:
         """Finish a session whose bytes are all there; harmless when it is finished already.
@@ -384,11 +385,18 @@ class SessionEngine:
             await self._catalog.transaction(lambda tx: tx.sessions.put(reserved))
         return reserved
 
+    async def _finish_if_whole(self, session: UploadSession) -> UploadSession:
+        if session.is_whole and not session.is_partial:
+            return await self._finisher.finish(session.session_id)
+        return session
+
     async def _receipt(self, session_id: str, *, repeated: bool) -> ChunkReceipt:
         session = await self.get(session_id)
-        return ChunkReceipt(
-            session=session, received=await self.received(session), repeated=repeated
-        )
+        received = await self.received(session)
+        # It may have been cut off between its last chunk and its completion.
+        if repeated and session.size_bytes is not None and not received.missing():
+            session = await self._finisher.finish(session_id)
+        return ChunkReceipt(session=session, received=received, repeated=repeated)
 
     async def _publish(self, session: UploadSession, settled: Settled) -> UploadSession:
         appended = session.appended(settled.extent, tail=settled.tail)
