@@ -63,6 +63,9 @@ def test_defaults(tmp_path: Path) -> None:
     assert archive.catalog == "data"
     assert settings.s3.bucket is None
     assert settings.s3.prefix == ""
+    assert settings.chat.compression_max_concurrent == 2
+    assert settings.chat.compression_ffmpeg_preset == "medium"
+    assert settings.chat.compression_max_upload_size_mb == 50
     assert settings.remotes == {}
     assert not settings.general.data.exists(), "loading creates nothing"
 
@@ -129,6 +132,14 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "SCAN_ON_ERROR",
             ],
             "server",
+        ),
+        **dict.fromkeys(
+            [
+                "COMPRESSION_MAX_CONCURRENT",
+                "COMPRESSION_FFMPEG_PRESET",
+                "COMPRESSION_MAX_UPLOAD_SIZE_MB",
+            ],
+            "chat",
         ),
     }
 

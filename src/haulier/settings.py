@@ -359,6 +359,23 @@ class ServerSettings(_Group):
         return self
 
 
+class ChatSettings(_Group):
+    """What goes into chats, and how files are made to fit there."""
+
+    compression_max_concurrent: Annotated[int, Field(ge=1, le=64)] = _setting(
+        2, "COMPRESSION_MAX_CONCURRENT", meaning="how many files are made smaller at once"
+    )
+    compression_ffmpeg_preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+        "veryslow",
+    ] = _setting(
+        "medium", "COMPRESSION_FFMPEG_PRESET", meaning="what the preset `balanced` is to x264"
+    )  # fmt: skip
+    compression_max_upload_size_mb: Annotated[int, Field(ge=1)] = _setting(
+        50, "COMPRESSION_MAX_UPLOAD_SIZE_MB", meaning="what files are made to fit, in MiB"
+    )
+
+
 class RemoteSettings(BaseModel):
     """A named destination of `haulier.toml`; what it leaves out is as in the S3 settings."""
 
@@ -382,6 +399,7 @@ GROUPS: dict[str, type[_Group]] = {
     "archive": ArchiveSettings,
     "s3": S3Settings,
     "server": ServerSettings,
+    "chat": ChatSettings,
 }
 
 
@@ -393,6 +411,7 @@ class Settings:
     archive: ArchiveSettings
     s3: S3Settings
     server: ServerSettings
+    chat: ChatSettings
     remotes: Mapping[str, RemoteSettings]
 
     @classmethod

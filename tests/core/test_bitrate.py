@@ -13,8 +13,8 @@ from haulier.core.bitrate import (
     Container,
     Footage,
     VideoCodec,
-    corrected_bps,
     is_near,
+    next_log_rate,
     overhead_bytes,
     packets_in,
     plan_audio,
@@ -181,16 +181,36 @@ def test_the_second_pass_gets_what_sound_and_container_leave():
 @given(
     st.integers(200_000, 1 << 32),
     st.floats(0.6, 1.6),
-    st.floats(0.99, 1.012),
+    st.floats(0.98, 1.02),
     st.floats(0, 0.4),
 )
 def test_one_correction_is_enough_when_the_encoder_errs_alike(target, bias, drift, fixed_share):
     fixed = round(target * fixed_share)
-    asked = 1_000_000
     got = fixed + round((target - fixed) * bias)
-    bps = corrected_bps(asked, got_bytes=got, target_bytes=target, fixed_bytes=fixed)
-    again = fixed + (got - fixed) * bps / asked * drift
+    log_rate = next_log_rate([(0.0, got)], target_bytes=target, fixed_bytes=fixed)
+    again = fixed + (got - fixed) * math.exp(log_rate) * drift
     assert is_near(round(again), target)
+
+
+@given(
+    st.floats(0.4, 2.5),
+    st.floats(-0.3, 0.3),
+    st.integers(50_000, 1 << 32),
+)
+def test_two_corrections_find_how_the_encoder_answers(slope, begin, target):
+    def size(log_rate):
+        return round(target * math.exp(slope * log_rate))
+
+    tries = [(begin, size(begin))]
+    for _ in range(2):
+        tries.append((log_rate := next_log_rate(tries, target_bytes=target), size(log_rate)))
+    assert is_near(tries[-1][1], target)
+
+
+@given(st.lists(st.tuples(st.floats(-50, 50), st.integers(1, 1 << 40)), min_size=1, max_size=4))
+def test_tries_that_contradict_each_other_still_lead_somewhere(tries):
+    log_rate = next_log_rate(tries, target_bytes=1 << 20, fixed_bytes=1000)
+    assert math.isfinite(log_rate)
 
 
 def test_near_is_92_to_100_percent():

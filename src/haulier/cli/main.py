@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from haulier._version import __version__
-from haulier.cli import inspecting, maintenance, objects, records, serving, uploading
+from haulier.cli import inspecting, maintenance, objects, records, serving, shrinking, uploading
 from haulier.cli.memory import collect_garbage_rarely
 from haulier.cli.options import SIZES
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (uploading, records, objects, inspecting, maintenance, serving):
+for family in (uploading, records, objects, inspecting, shrinking, maintenance, serving):
     family.register(app)
 
 

@@ -2,13 +2,13 @@
 
 Pure arithmetic: what the container costs by frame and packet is counted, sound goes first, and
 what is left decides resolution and frame rate by bits per pixel. Below a floor it refuses, and
-says what would fit. After an encode `corrected_bps` tells the next rate from what it came to.
+says what would fit. After an encode `next_log_rate` tells the next rate from what it came to.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,8 +19,9 @@ ACCEPTED_SHARE = 0.92
 """What lands between this share of the target and all of it is not encoded again."""
 MOST_CORRECTIONS = 2
 _AIM = 0.975
-# What was measured needs less room for error.
-_CORRECTED_AIM = 0.982
+# A second miss would be worse than a little less: the middle of what is accepted.
+_CORRECTED_AIM = 0.96
+_MOST_SLOPE = 4.0
 
 
 class VideoCodec(StrEnum):
@@ -215,17 +216,34 @@ def video_bps_for(
     return max(round((target_bytes * _AIM - fixed) * 8 * fps / frames), 1)
 
 
-def corrected_bps(bps: int, *, got_bytes: int, target_bytes: int, fixed_bytes: int = 0) -> int:
-    """Return the rate that would have hit the target, from what `bps` came to.
+def next_log_rate(
+    tries: Sequence[tuple[float, int]], *, target_bytes: int, fixed_bytes: int = 0
+) -> float:
+    """Return the logarithm of the rate to try next, from what others came to.
 
     Args:
-        bps: bits per second that were asked for.
-        got_bytes: size of the result.
-        target_bytes: most bytes it should take.
-        fixed_bytes: of the result, what does not depend on the rate.
+        tries: the logarithm of a rate, and the size of the result.
+        target_bytes: most bytes the result should take.
+        fixed_bytes: of each result, what does not depend on the rate.
     """
-    wanted = target_bytes * _CORRECTED_AIM - fixed_bytes
-    return max(round(bps * wanted / max(got_bytes - fixed_bytes, 1)), 1)
+    wanted = math.log(max(target_bytes * _CORRECTED_AIM - fixed_bytes, 1))
+    points = [(rate, math.log(max(size - fixed_bytes, 1)) - wanted) for rate, size in tries]
+    # Between one below and one above, where there are such; else from the two nearest.
+    under = [point for point in points if point[1] <= 0]
+    over = [point for point in points if point[1] > 0]
+    near = [max(under, key=_height), min(over, key=_height)] if under and over else points
+    near = sorted(near, key=lambda point: abs(point[1]))[:2]
+    (rate, height), *others = near
+    slope = 1.0
+    for other, other_height in others:
+        if other != rate:
+            told = (other_height - height) / (other - rate)
+            slope = min(max(told, 1 / _MOST_SLOPE), _MOST_SLOPE)
+    return rate - height / slope
+
+
+def _height(point: tuple[float, float]) -> float:
+    return point[1]
 
 
 def is_near(got_bytes: int, target_bytes: int) -> bool:

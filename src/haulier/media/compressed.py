@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from haulier.core.bitrate import AudioCodec, VideoCodec
+from haulier.core.mime import MediaType
 from haulier.errors import UsageError
 from haulier.media.encoders import Preset
 from haulier.media.image_formats import ImageFormat
@@ -34,7 +35,7 @@ class CompressedFile:
     Attributes:
         source: what it was made from.
         path: where it is.
-        kind: `video`, `audio` or `image`.
+        kind: video, audio or image.
         outcome: how it came to fit.
         original_bytes: of the source.
         size_bytes: of the result; at most `target_bytes`.
@@ -46,7 +47,7 @@ class CompressedFile:
 
     source: Path
     path: Path
-    kind: str
+    kind: MediaType
     outcome: Outcome
     original_bytes: int
     size_bytes: int

@@ -25,9 +25,15 @@ from haulier.core.bitrate import (
     plan_audio,
     plan_video,
 )
+from haulier.core.mime import FileKind, MediaType
 from haulier.core.units import format_size
-from haulier.errors import EncoderFailed, StorageFull, UnreadableMedia, UnsupportedMedia, UsageError
-from haulier.media import shrink_tasks
+from haulier.errors import (
+    EncoderFailed,
+    StorageFull,
+    UnreadableMedia,
+    UnsupportedMedia,
+    UsageError,
+)
 from haulier.media.compressed import (
     DEFAULT_OPTIONS,
     Codec,
@@ -39,6 +45,7 @@ from haulier.media.compressed import (
     parse_codec,
     with_ending,
 )
+from haulier.media.detect import detect_type
 from haulier.media.encoders import (
     FFMPEG_PRESETS,
     VIDEO_ENCODERS,
@@ -47,10 +54,12 @@ from haulier.media.encoders import (
     check_options,
 )
 from haulier.media.ffmpeg import find_ffmpeg
+from haulier.media.footage import read_footage
 from haulier.media.image_formats import ImageFormat
 from haulier.media.image_output import new_file, source_size
-from haulier.media.images import fit_image, inspect_image
+from haulier.media.images import fit_image
 from haulier.media.isolation import Workers
+from haulier.media.probe import Hdr
 from haulier.media.shrink_audio import CONTAINERS, AudioJob, shrink_audio
 from haulier.media.shrink_video import Attempt, Report, VideoJob, shrink_video
 
@@ -147,33 +156,32 @@ class CompressionManager:
         check_options(chosen(VideoCodec, options) or VideoCodec.H264, options.encoder_options)
         async with self._slots:
             size_bytes = source_size(path, max_bytes=sys.maxsize)
-            kind, told = await self._look(path)
+            kind, footage, hdr = await self._look(path)
             task = _Task(path, out or compressed_name(path), size_bytes, target, options, report)
-            if kind == "image":
+            if footage is None:
                 done = await self._image(task)
             elif size_bytes <= target and not _converts(kind, options):
-                done = await _copy(task, kind)
-            elif kind == "video":
-                done = await self._video(task, told)
+                done = await _copy(task)
+            elif kind is MediaType.VIDEO:
+                done = await self._video(task, footage, hdr)
             else:
-                done = await self._audio(task, told)
+                done = await self._audio(task, footage)
         return CompressedFile(
             source=path, kind=kind, original_bytes=size_bytes, target_bytes=target,
             duration_s=time.monotonic() - began, **done,
         )  # fmt: skip
 
-    async def _look(self, path: Path) -> tuple[str, dict[str, Any]]:
-        try:
-            await inspect_image(path, workers=self._workers)
-        except UnsupportedMedia:
-            told = await self._facts(path)
-            return "video" if told.get("width") else "audio", told
-        return "image", {}
-
-    async def _facts(self, path: Path) -> dict[str, Any]:
-        return await self._workers.run(
-            shrink_tasks.facts, name=path.name, path=str(path.absolute())
-        )
+    async def _look(self, path: Path) -> tuple[MediaType, Footage | None, Hdr]:
+        found = await detect_type(path)
+        if found.kind is FileKind.IMAGE:
+            return MediaType.IMAGE, None, Hdr.NONE
+        if found.kind not in {FileKind.VIDEO, FileKind.AUDIO, FileKind.UNKNOWN}:
+            raise UnsupportedMedia(
+                f"{path.name} is {found.mime_type}: neither video, sound nor image",
+                hint="What is no media can be packed: `haulier upload`.",
+            )
+        footage, hdr = await read_footage(path, workers=self._workers, name=path.name)
+        return MediaType.VIDEO if footage.width else MediaType.AUDIO, footage, hdr
 
     async def _able(self, *codecs: VideoCodec | AudioCodec) -> Path:
         """Return the ffmpeg, once these codecs were tried."""
@@ -182,10 +190,9 @@ class CompressionManager:
         await self._encoders.require(*codecs)
         return self._encoders.program
 
-    async def _video(self, task: _Task, told: dict[str, Any]) -> dict[str, Any]:
+    async def _video(self, task: _Task, footage: Footage, hdr: Hdr) -> dict[str, Any]:
         codec = chosen(VideoCodec, task.options) or VideoCodec.H264
         encoder = VIDEO_ENCODERS[codec]
-        footage = _footage(told)
         plan = plan_video(
             footage, task.most_bytes, name=task.path.name, video=codec, audio=encoder.audio,
             container=encoder.container,
@@ -200,7 +207,7 @@ class CompressionManager:
                         target_bytes=task.most_bytes, codec=codec,
                         speed=self._speeds[task.options.preset],
                         options=task.options.encoder_options,
-                        filters=_TONEMAP if told["is_hdr"] else (),
+                        filters=() if hdr is Hdr.NONE else _TONEMAP,
                         scratch=scratch, timeout_s=_timeout_s(footage),
                     ),
                     task.report,
@@ -212,9 +219,8 @@ class CompressionManager:
             "fps": round(plan.fps, 3),
         }  # fmt: skip
 
-    async def _audio(self, task: _Task, told: dict[str, Any]) -> dict[str, Any]:
+    async def _audio(self, task: _Task, footage: Footage) -> dict[str, Any]:
         codec = chosen(AudioCodec, task.options) or AudioCodec.OPUS
-        footage = _footage(told)
         plan = plan_audio(
             footage, task.most_bytes, name=task.path.name, codec=codec, container=CONTAINERS[codec]
         )
@@ -253,7 +259,7 @@ class CompressionManager:
 
     async def _check(self, result: Path, name: str, source: Footage, *, has_video: bool) -> None:
         """Look into the result: a decoder that gave up in the middle is no error for ffmpeg."""
-        made = _footage(await self._facts(result))
+        made, _ = await read_footage(result, workers=self._workers, name=name)
         slack_s = max(_LENGTH_SLACK_S, source.duration_s * _LENGTH_SLACK)
         if made.duration_s < source.duration_s - slack_s:
             raise UnreadableMedia(
@@ -279,14 +285,9 @@ class _Task:
         return min(self.target_bytes, self.size_bytes)
 
 
-def _converts(kind: str, options: CompressionOptions) -> bool:
-    found = chosen(VideoCodec, options) if kind == "video" else chosen(AudioCodec, options)
+def _converts(kind: MediaType, options: CompressionOptions) -> bool:
+    found = chosen(VideoCodec, options) if kind is MediaType.VIDEO else chosen(AudioCodec, options)
     return found is not None
-
-
-def _footage(told: dict[str, Any]) -> Footage:
-    names = Footage.__dataclass_fields__
-    return Footage(**{name: value for name, value in told.items() if name in names})
 
 
 def _timeout_s(footage: Footage) -> float:
@@ -301,8 +302,8 @@ def _told(attempt: Attempt, out: Path, codec: Codec) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _copy(task: _Task, kind: str) -> dict[str, Any]:
-    task.report(f"{kind} that fits", 0)
+async def _copy(task: _Task) -> dict[str, Any]:
+    task.report("copying", 0)
     async with new_file(task.out, source=task.path) as file:
         file.out = with_ending(task.out, task.path.suffix)
         try:

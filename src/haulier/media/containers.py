@@ -11,17 +11,12 @@ import av.logging
 from av.container import InputContainer
 
 from haulier.errors import MediaTooDemanding, UnreadableMedia
+from haulier.media.ffmpeg import INPUT_FORMATS
 
-# A playlist, a concat script or a list of pictures is not among them, whatever it is called.
-_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,mxf,dv,ivf,rm,nut,nsv,"
-    "h264,hevc,obu,m4v,mp3,wav,w64,ogg,flac,aac,ac3,eac3,dts,truehd,amr,aiff,au,caf,ape,tta,wv,"
-    "mpc,mpc8,tak,dsf"
-)
 _MOST_STREAMS = 256
 _OPTIONS = {
     "protocol_whitelist": "file",
-    "format_whitelist": _FORMATS,
+    "format_whitelist": INPUT_FORMATS,
     # FFmpeg leaves out what is more; one beyond ours shows that there are too many.
     "max_streams": str(_MOST_STREAMS + 1),
 }

@@ -167,35 +167,63 @@ def check_options(codec: VideoCodec, options: Mapping[str, str]) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Bitrate:
+    """What an encoder may spend.
+
+    Attributes:
+        bps: bits per second.
+        number: of the pass, from 1; its notes lie in the working directory.
+        is_tight: no half second may take much more than another.
+    """
+
+    bps: int
+    number: int
+    is_tight: bool
+
+
 def video_arguments(
-    codec: VideoCodec, *, bps: int, fps: float, speed: str, number: int,
+    codec: VideoCodec,
+    *,
+    rate: Bitrate,
+    fps: float,
+    speed: str,
     options: Mapping[str, str],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Return the arguments that encode pictures.
 
     Args:
         codec: which.
-        bps: bits per second.
+        rate: what it may spend.
         fps: frames per second.
         speed: one of FFMPEG_PRESETS.
-        number: of the pass, from 1; its notes lie in the working directory.
         options: checked by `check_options`.
     """
     encoder = VIDEO_ENCODERS[codec]
     merged = {"g": str(max(round(fps * _LONGEST_GOP_S), 1)), **options}
-    arguments = ["-c:v", encoder.name, "-pix_fmt", "yuv420p", "-b:v", str(bps)]
+    arguments = ["-c:v", encoder.name, "-pix_fmt", "yuv420p"]
     arguments += [part for name, value in merged.items() for part in (f"-{name}", value)]
     rank = FFMPEG_PRESETS.index(speed)
     if codec is VideoCodec.HEVC:
-        params = f"pass={number}:stats=notes:qpmin={encoder.finest}:log-level=error"
-        return [*arguments, "-preset", speed, "-tag:v", "hvc1", "-x265-params", params]
-    arguments += ["-qmin", str(encoder.finest)]
-    if codec is VideoCodec.AV1:
-        return [*arguments, "-preset", str(_SVT_PRESETS[rank])]
-    arguments += ["-pass", str(number), "-passlogfile", "notes"]
-    if codec is VideoCodec.VP9:
-        return [*arguments, "-deadline", "good", "-cpu-used", str(_CPU_USED[rank]), "-row-mt", "1"]
-    return [*arguments, "-preset", speed]
+        params = f"pass={rate.number}:stats=notes:qpmin={encoder.finest}:log-level=error"
+        arguments += ["-preset", speed, "-tag:v", "hvc1", "-x265-params", params]
+    elif codec is VideoCodec.AV1:
+        arguments += ["-qmin", str(encoder.finest), "-preset", str(_SVT_PRESETS[rank])]
+    elif codec is VideoCodec.VP9:
+        arguments += ["-qmin", str(encoder.finest), "-deadline", "good", "-row-mt", "1"]
+        arguments += ["-cpu-used", str(_CPU_USED[rank])]
+    else:
+        arguments += ["-qmin", str(encoder.finest), "-preset", speed]
+    return arguments + _rate_arguments(codec, rate)
+
+
+def _rate_arguments(codec: VideoCodec, rate: Bitrate) -> list[str]:
+    arguments = ["-b:v", str(rate.bps)]
+    if codec in {VideoCodec.H264, VideoCodec.VP9}:
+        arguments += ["-pass", str(rate.number), "-passlogfile", "notes"]
+    if rate.is_tight and codec in {VideoCodec.H264, VideoCodec.HEVC}:
+        arguments += ["-maxrate", str(rate.bps), "-bufsize", str(rate.bps // 2)]
+    return arguments
 
 
 def audio_arguments(codec: AudioCodec, sound: SoundPlan) -> list[str]:

@@ -25,9 +25,10 @@ from haulier.media import confined
 
 _MEMORY_BYTES = 8 << 30
 _MOST_PIXELS = 8192 * 8192
+# A playlist, a concat script or a list of pictures is not among them, whatever it is called.
 INPUT_FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,mxf,dv,ivf,rm,nut,nsv,"
-    "h264,hevc,obu,m4v,gif,mp3,wav,w64,ogg,flac,aac,ac3,eac3,dts,truehd,amr,aiff,au,caf,ape,tta,wv,"
+    "h264,hevc,obu,m4v,mp3,wav,w64,ogg,flac,aac,ac3,eac3,dts,truehd,amr,aiff,au,caf,ape,tta,wv,"
     "mpc,mpc8,tak,dsf"
 )
 _QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-y")
@@ -148,7 +149,7 @@ async def _follow(
                 encoded.frames = int(value)
             elif key == "out_time_us":
                 encoded.time_s = max(int(value) / 1e6, 0.0)
-            elif key == "stream_0_0_q" and float(value) >= 0:
+            elif key == "stream_0_0_q" and float(value) > 0:
                 encoded.quantizers.append(float(value))
         if key == "progress":
             on_progress(encoded)

@@ -12,8 +12,8 @@ from haulier.core.bitrate import (
     Container,
     Footage,
     SoundPlan,
-    corrected_bps,
     is_near,
+    next_log_rate,
     overhead_bytes,
     packets_in,
     transparent_bps,
@@ -59,16 +59,16 @@ async def shrink_audio(job: AudioJob, report: Report) -> Attempt:
     fixed = overhead_bytes(container, packets=packets)
     most_bps = transparent_bps(job.codec, job.plan.channels)
     bps, best = job.plan.audio_bps, None
+    tries: list[tuple[float, int]] = []
     for corrections in range(MOST_CORRECTIONS + 1):
         attempt = await _encode(job, bps, corrections, bps >= most_bps, report)
         if attempt.size_bytes <= job.target_bytes:
             best = max(best or attempt, attempt, key=lambda each: each.size_bytes)
             if attempt.is_finest or is_near(attempt.size_bytes, job.target_bytes):
                 break
-        wanted = corrected_bps(
-            bps, got_bytes=attempt.size_bytes, target_bytes=job.target_bytes, fixed_bytes=fixed
-        )
-        bps = min(wanted, most_bps)
+        tries.append((math.log(bps), attempt.size_bytes))
+        log_rate = next_log_rate(tries, target_bytes=job.target_bytes, fixed_bytes=fixed)
+        bps = min(round(math.exp(log_rate)), most_bps)
     if best is None:
         raise DoesNotFit(
             f"{job.path.name} came to {attempt.size_bytes} bytes at best; {job.target_bytes} were "
@@ -96,6 +96,4 @@ async def _encode(
         on_progress=tell,
     )  # fmt: skip
     size_bytes = out.stat().st_size
-    return Attempt(
-        path=out, size_bytes=size_bytes, bps=bps, corrections=corrections, is_finest=is_finest
-    )
+    return Attempt(path=out, size_bytes=size_bytes, corrections=corrections, is_finest=is_finest)

@@ -19,8 +19,8 @@ from haulier.core.bitrate import (
     Footage,
     VideoCodec,
     VideoPlan,
-    corrected_bps,
     is_near,
+    next_log_rate,
     overhead_bytes,
     packets_in,
     video_bps_for,
@@ -28,6 +28,8 @@ from haulier.core.bitrate import (
 from haulier.errors import DoesNotFit
 from haulier.media.encoders import (
     VIDEO_ENCODERS,
+    Bitrate,
+    VideoEncoder,
     audio_arguments,
     container_arguments,
     video_arguments,
@@ -38,6 +40,7 @@ Report = Callable[[str, float], None]
 """Told what is being done, and which share of the whole is done."""
 
 _FIRST_PASS_SHARE = 0.3
+_SHORT_FRAMES = 120
 # An encoder that is held back by its finest quantizer stays near it.
 _NEAR_FINEST = 4
 _NO_GROWTH = 1.02
@@ -76,8 +79,12 @@ class VideoJob:
     timeout_s: float
 
     @property
+    def encoder(self) -> VideoEncoder:
+        return VIDEO_ENCODERS[self.codec]
+
+    @property
     def container(self) -> Container:
-        return VIDEO_ENCODERS[self.codec].container
+        return self.encoder.container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +93,6 @@ class Attempt:
 
     path: Path
     size_bytes: int
-    bps: int
     corrections: int
     is_finest: bool
 
@@ -107,6 +113,9 @@ async def shrink_video(job: VideoJob, report: Report) -> Attempt:
         EncoderFailed, StorageFull, MediaTooDemanding: as `run_ffmpeg`.
     """
     look = await _look(job, report)
+    fixed = look.sound_bytes + overhead_bytes(
+        job.container, frames=look.frames, packets=look.packets
+    )
     bps = video_bps_for(
         job.target_bytes,
         frames=look.frames,
@@ -115,9 +124,7 @@ async def shrink_video(job: VideoJob, report: Report) -> Attempt:
         packets=look.packets,
         container=job.container,
     )
-    fixed = look.sound_bytes + overhead_bytes(
-        job.container, frames=look.frames, packets=look.packets
-    )
+    tries: list[tuple[float, int]] = []
     best, last = None, None
     for corrections in range(MOST_CORRECTIONS + 1):
         attempt = await _encode(job, look, bps, corrections, last, report)
@@ -125,11 +132,9 @@ async def shrink_video(job: VideoJob, report: Report) -> Attempt:
             best = max(best or attempt, attempt, key=lambda each: each.size_bytes)
         if is_near(attempt.size_bytes, job.target_bytes) or attempt.is_finest:
             break
-        bps = corrected_bps(
-            attempt.bps,
-            got_bytes=attempt.size_bytes,
-            target_bytes=job.target_bytes,
-            fixed_bytes=fixed,
+        tries.append((math.log(bps), attempt.size_bytes))
+        bps = round(
+            math.exp(next_log_rate(tries, target_bytes=job.target_bytes, fixed_bytes=fixed))
         )
         last = attempt
     if best is None:
@@ -143,22 +148,23 @@ async def shrink_video(job: VideoJob, report: Report) -> Attempt:
 
 async def _look(job: VideoJob, report: Report) -> _FirstLook:
     """Read the pictures for the second pass, where there is one, and encode the sound."""
-    two_passes, sound = VIDEO_ENCODERS[job.codec].passes == 2, job.plan.sound
-    track = job.scratch / "sound"
+    reads_pictures = job.encoder.passes == 2
+    sound, track = job.plan.sound, job.scratch / "sound"
     arguments: list[str] = []
-    if two_passes:
+    if reads_pictures:
         arguments += [*_pictures(job, job.plan.video_bps, 1), "-an", *_BARE, "-f", "null", "-"]
     if sound is not None:
-        arguments += ["-map", "0:a:0", *audio_arguments(VIDEO_ENCODERS[job.codec].audio, sound)]
+        arguments += ["-map", "0:a:0", *audio_arguments(job.encoder.audio, sound)]
         arguments += ["-vn", *_BARE, *container_arguments(job.container), track.name]
     frames = math.ceil(job.footage.duration_s * job.plan.fps)
     if arguments:
-        share = _FIRST_PASS_SHARE if two_passes else 0.0
-        encoded = await _run(job, [*input_of(job.path), *arguments], "first pass", 0, share, report)
-        frames = (encoded.frames if two_passes else 0) or frames
+        encoded = await _run(
+            job, [*input_of(job.path), *arguments], "first pass", 0, _FIRST_PASS_SHARE, report
+        )
+        frames = (encoded.frames if reads_pictures else 0) or frames
     if sound is None:
         return _FirstLook(frames, None, 0, 0)
-    packets = packets_in(VIDEO_ENCODERS[job.codec].audio, job.footage.duration_s)
+    packets = packets_in(job.encoder.audio, job.footage.duration_s)
     size_bytes = track.stat().st_size - overhead_bytes(job.container, packets=packets)
     return _FirstLook(frames, track, max(size_bytes, 0), packets)
 
@@ -167,23 +173,20 @@ async def _encode(
     job: VideoJob, look: _FirstLook, bps: int, corrections: int, last: Attempt | None,
     report: Report,
 ) -> Attempt:  # fmt: skip
-    out = job.scratch / f"attempt-{corrections}"
-    encoder = VIDEO_ENCODERS[job.codec]
+    out = job.scratch / f"attempt{corrections}"
     arguments = [*input_of(job.path)]
     if look.sound is not None:
         arguments += ["-i", look.sound.name]
-    arguments += _pictures(job, bps, encoder.passes)
+    arguments += _pictures(job, bps, job.encoder.passes)
     if look.sound is not None:
         arguments += ["-map", "1:a:0", "-c:a", "copy"]
     arguments += [*_BARE, *container_arguments(job.container), out.name]
-    begun = _FIRST_PASS_SHARE if encoder.passes == 2 else 0.0
     stage = f"correction {corrections}" if corrections else "encoding"
-    encoded = await _run(job, arguments, stage, begun, 1, report)
+    encoded = await _run(job, arguments, stage, _FIRST_PASS_SHARE, 1, report)
     size_bytes = out.stat().st_size
     return Attempt(
         path=out,
         size_bytes=size_bytes,
-        bps=bps,
         corrections=corrections,
         is_finest=_is_finest(job, encoded, size_bytes, last),
     )
@@ -195,20 +198,21 @@ def _is_finest(job: VideoJob, encoded: Encoded, size_bytes: int, last: Attempt |
     if last is not None and last.size_bytes < size_bytes < last.size_bytes * _NO_GROWTH:
         return True
     quantizers = encoded.quantizers
-    finest = VIDEO_ENCODERS[job.codec].finest
-    return bool(quantizers) and sum(quantizers) / len(quantizers) <= finest + _NEAR_FINEST
+    nearly = job.encoder.finest + _NEAR_FINEST
+    return bool(quantizers) and sum(quantizers) / len(quantizers) <= nearly
 
 
 def _pictures(job: VideoJob, bps: int, number: int) -> list[str]:
     plan = job.plan
-    rate = Fraction(plan.fps).limit_denominator(1001)
+    # Too few frames to make up for what was misjudged: without bounds they miss by a quarter.
+    is_tight = job.footage.duration_s * plan.fps < _SHORT_FRAMES
+    rate = Bitrate(bps, number, is_tight)
+    fps = Fraction(plan.fps).limit_denominator(1001)
     scale = f"scale={plan.width}:{plan.height}:flags=lanczos"
-    chain = ",".join([*job.filters, f"fps={rate}", scale, "setsar=1", "format=yuv420p"])
+    chain = ",".join([*job.filters, f"fps={fps}", scale, "setsar=1", "format=yuv420p"])
     return [
         *("-map", "0:V:0", "-vf", chain, "-fps_mode", "passthrough"),
-        *video_arguments(
-            job.codec, bps=bps, fps=plan.fps, speed=job.speed, number=number, options=job.options
-        ),
+        *video_arguments(job.codec, rate=rate, fps=plan.fps, speed=job.speed, options=job.options),
     ]
 
 
