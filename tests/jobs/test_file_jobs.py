@@ -210,12 +210,17 @@ async def test_an_image_gets_a_picture(place, name, mime_type):
         assert (made.format, made.size) == ("WEBP", (320, 200))
 
 
-async def test_a_film_and_a_document_get_a_picture(place, tmp_path):
-    film = tmp_path / "film.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=640x360:d=1", film], check=True
-    )
-    for content, name, side in ((film.read_bytes(), "a.mp4", 180), (pdf(), "a.pdf", 160)):
+async def test_film_sound_and_document_get_a_picture(place, tmp_path):
+    def made(source, name):
+        out = tmp_path / name
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, out], check=True)
+        return out.read_bytes()
+
+    for content, name, side in (
+        (made("testsrc=s=640x360:d=1", "a.mp4"), "a.mp4", 180),
+        (made("sine=d=1", "a.mp3"), "a.mp3", 80),
+        (pdf(), "a.pdf", 160),
+    ):
         session = await place.upload(content, name=name)
         async with place.at_work():
             job = (await place.settled(session))[FileJob.THUMBNAIL]
@@ -229,7 +234,7 @@ async def test_content_says_what_a_picture_is_made_of(place):
     assert job.result == {"width": 320, "height": 200}
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.pdf"])
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "a.mp3", "a.pdf"])
 async def test_what_has_no_picture_is_not_tried_again(place, name):
     session = await place.upload(b"not at all", name=name)
     async with place.at_work():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from haulier.core.accounts import Role, StoredFile, User
+from haulier.core.jobs import Job
 from haulier.errors import FilePermissionError, ScopeMissing
 from haulier.files.tokens import Claims, TokenKind
 
@@ -47,3 +48,8 @@ def check_upload(user: User) -> None:
 def may_see(user: User, stored: StoredFile) -> bool:
     """Tell whether `stored` exists for `user`: it is theirs, or they are an admin."""
     return stored.owner_id == user.user_id or user.role is Role.ADMIN
+
+
+def may_see_job(user: User, job: Job) -> bool:
+    """Tell whether `job` exists for `user`: it is done for them, or they are an admin."""
+    return job.owner_id == user.user_id or user.role is Role.ADMIN

@@ -22,6 +22,7 @@ _PRIORITIES = {
 # A scanner may be away for half a day.
 _ATTEMPTS = {FileJob.SCAN: 24}
 _ATTEMPTS_OTHERWISE = 8
+_PICTURED = frozenset({FileKind.IMAGE, FileKind.VIDEO, FileKind.AUDIO})
 _NO_SCANNER = "this server has no scanner"
 
 
@@ -115,7 +116,7 @@ def _may_have_picture(stored: StoredFile) -> bool:
     known = mime_type_of(stored.name) if declared == UNKNOWN_TYPE else declared
     if known is None or not stored.size_bytes:
         return False
-    return known == "application/pdf" or kind_of(known) in {FileKind.IMAGE, FileKind.VIDEO}
+    return known == "application/pdf" or kind_of(known) in _PICTURED
 
 
 def _sha256_of(session: UploadSession) -> str | None:

@@ -1,4 +1,4 @@
-"""The small picture of a stored file: the image, a video's best moment, a PDF's first page."""
+"""The small picture of a stored file: the image, a best moment, a first page, a waveform."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from haulier.core.accounts import StoredFile
 from haulier.core.mime import FileKind
 from haulier.errors import UnsupportedMedia
+from haulier.media.audio import waveform_picture
 from haulier.media.detect import detect_type
 from haulier.media.documents import pdf_thumbnail
 from haulier.media.image_formats import ImageFormat, WrittenImage
@@ -15,6 +16,7 @@ from haulier.media.isolation import Workers
 from haulier.media.videos import video_thumbnail
 
 _SIDE_PX = 320
+_WAVEFORM_HEIGHT_PX = 80
 
 
 async def make_picture(
@@ -34,6 +36,15 @@ async def make_picture(
         return await make_thumbnail(path, out, workers=workers, size=size, format=webp)
     if found.kind is FileKind.VIDEO:
         return await video_thumbnail(path, out, workers=workers, max_side=_SIDE_PX, format=webp)
+    if found.kind is FileKind.AUDIO:
+        return await waveform_picture(
+            path,
+            out,
+            workers=workers,
+            width_px=_SIDE_PX,
+            height_px=_WAVEFORM_HEIGHT_PX,
+            format=webp,
+        )
     if found.mime_type == "application/pdf":
         return await pdf_thumbnail(path, out, workers=workers, size=size, format=webp)
     raise UnsupportedMedia(f"no picture is made of {found.mime_type}")

@@ -66,7 +66,7 @@ async def download(stored: VisibleFile, services: TheServices, *, inline: bool =
 
 @router.get("/files/{file_id}/thumbnail", response_class=Response)
 async def thumbnail(stored: VisibleFile, services: TheServices) -> Response:
-    """Return a small picture of an image, video or PDF, as WebP of at most 320 by 320 pixels."""
+    """Return a small picture of an image, video, PDF or sound: WebP, at most 320 by 320 pixels."""
     services.scan_policy.check(stored)
     path = services.file_jobs.thumbnail_path(stored.file_id)
     try:
@@ -74,7 +74,7 @@ async def thumbnail(stored: VisibleFile, services: TheServices) -> Response:
     except FileNotFoundError:
         raise NoSuchFile(
             f"there is no picture of {stored.name}",
-            hint="Pictures are made of images, videos and PDFs, soon after they were uploaded.",
+            hint="Pictures are made of images, videos, PDFs and sound, soon after the upload.",
         ) from None
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     return Response(picture, media_type="image/webp", headers=headers)
