@@ -24,6 +24,9 @@ case $purpose in
     ;;
   bench)
     command -v igzip > /dev/null || missing+=(isal)
+    command -v ffmpeg > /dev/null || missing+=(ffmpeg)
+    command -v espeak-ng > /dev/null || missing+=(espeak-ng)
+    compgen -G '/usr/lib/*/libmagic.so.1' > /dev/null || missing+=(libmagic1)
     command -v nginx > /dev/null || missing+=(nginx-light)
     command -v npm > /dev/null || missing+=(nodejs npm)
     command -v cc > /dev/null || missing+=(gcc libc6-dev)

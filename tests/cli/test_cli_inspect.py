@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 from PIL import Image
+from test_render import on_a_terminal
 
 
 def png(size=(90, 60)):
@@ -82,3 +83,28 @@ def test_nothing_below_is_an_empty_array(haulier):
     assert haulier.json("inspect", "empty") == []
     assert haulier("inspect", "empty").out == ""
     assert "Usage" in haulier("inspect", code=2).err
+
+
+def drawn_for(haulier, *paths):
+    script = f"import sys; sys.argv = {['haulier', 'inspect', *map(str, paths)]!r}\nfrom haulier.cli.main import main\nmain()"
+    return on_a_terminal(script, env={"HOME": haulier.env["HOME"]}, columns=120)
+
+
+def test_a_person_gets_a_table_and_all_of_a_single_file(haulier, files):
+    table = drawn_for(haulier, files / "wrong.mp4", files / "letter.txt")
+    assert "mime type" in table
+    assert "90 x 60" in table
+    assert f"warning: {files}/wrong.mp4: its name says video/mp4" in table
+    single = drawn_for(haulier, files / "all.zip")
+    for line in ("total_size_bytes", "entries 1", "a.txt  file  5"):
+        assert line in single
+
+
+def test_many_files_are_counted_while_they_are_inspected(haulier):
+    folder = haulier.here / "many"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.png").write_bytes(png())
+    drawn = drawn_for(haulier, folder)
+    assert "20/20" in drawn
+    assert drawn.count("image/png") == 20
