@@ -14,7 +14,16 @@ from typing import Annotated, NoReturn
 import typer
 
 from haulier._version import __version__
-from haulier.cli import inspecting, maintenance, objects, records, serving, shrinking, uploading
+from haulier.cli import (
+    inspecting,
+    maintenance,
+    objects,
+    picturing,
+    records,
+    serving,
+    shrinking,
+    uploading,
+)
 from haulier.cli.memory import collect_garbage_rarely
 from haulier.cli.options import SIZES
 
@@ -27,7 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (uploading, records, objects, inspecting, shrinking, maintenance, serving):
+for family in (
+    *(uploading, records, objects, inspecting, picturing, shrinking, maintenance, serving),
+):
     family.register(app)
 
 
