@@ -83,6 +83,7 @@ MATRIX = {
     ("POST", "/auth/ticket"): Row(person(201)),
     ("GET", "/auth/me"): Row([401, *[200] * 8]),
     ("GET", "/api/files"): Row(LIST),
+    ("GET", "/api/files/search"): Row(LIST, {"params": {"q": "a"}}),
     ("GET", "/api/files/{file_id}"): Row(READ_OWN),
     ("GET", "/api/files/{file_id}/download"): Row(READ_OWN),
     ("HEAD", "/api/files/{file_id}/download"): Row(READ_OWN),

@@ -100,6 +100,33 @@ class StoredRows:
         ).mappings()
         return [_stored(row) for row in rows]
 
+    def search(self, owner_id: str, words: str, before: str | None, limit: int) -> list[StoredFile]:
+        """Return files of an owner whose name holds `words`, newest first, like `by_owner`.
+
+        Case does not count.
+        """
+        columns = stored_files.c
+        # SQLite knows the other case of ASCII letters only, so the usual spellings are named.
+        spellings = {words, words.lower(), words.upper(), words.capitalize()}
+        found = or_(*(columns.name.icontains(one, autoescape=True) for one in sorted(spellings)))
+        statement = select(stored_files).where(columns.owner_id == owner_id, found)
+        if before is not None:
+            statement = statement.where(columns.file_id < before)
+        rows = self._connection.execute(
+            statement.order_by(columns.file_id.desc()).limit(limit)
+        ).mappings()
+        return [_stored(row) for row in rows]
+
+    def is_taken(self, owner_id: str, folder: str, name: str) -> bool:
+        """Tell whether an owner has a file of that name in a folder."""
+        columns = stored_files.c
+        statement = (
+            select(columns.file_id)
+            .where(columns.owner_id == owner_id, columns.folder == folder, columns.name == name)
+            .limit(1)
+        )
+        return self._connection.execute(statement).first() is not None
+
     def set_scan(self, file_id: str, state: ScanState, detail: str | None) -> None:
         """Record what a scan said; that a file is infected is never taken back."""
         columns = stored_files.c

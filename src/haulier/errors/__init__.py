@@ -59,6 +59,7 @@
     │   ├── SessionGone
     │   ├── ChecksumMismatch
     │   ├── NotSignedIn
+    │   ├── PreconditionFailed
     │   ├── TooManyRequests
     │   ├── UserExists
     │   ├── ScanPending
@@ -116,6 +117,7 @@ from haulier.errors.files import (
     LockBusy,
     LockLost,
     NotSignedIn,
+    PreconditionFailed,
     QuotaExceeded,
     ScanInconclusive,
     ScanPending,
@@ -198,6 +200,7 @@ __all__ = [
     "ObjectChanged",
     "ObjectExists",
     "OperationBusy",
+    "PreconditionFailed",
     "QuotaExceeded",
     "RateLimited",
     "RequestRejected",

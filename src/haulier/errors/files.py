@@ -89,6 +89,13 @@ class SessionConflict(FileError):
     advice = "Ask for the session's status and go on from there."
 
 
+class PreconditionFailed(FileError):
+    """The file is not, or is, as the request supposes."""
+
+    code, http_status = "precondition-failed", 412
+    advice = "Look at what is stored now, then decide."
+
+
 class ChunkConflict(SessionConflict):
     """The chunk arrived already, with other bytes."""
 

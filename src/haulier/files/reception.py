@@ -10,7 +10,10 @@ from haulier.core.jobs import FileJob, new_job
 from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_type_of
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
-from haulier.errors import QuotaExceeded
+from haulier.errors import PreconditionFailed, QuotaExceeded
+
+ONLY_NEW = "only_new"
+"""In a session's details: there must be no file of its name in its folder."""
 
 # What somebody waits for goes first.
 _PRIORITIES = {
@@ -40,6 +43,7 @@ class Reception:
 
     def started(self, tx: Tx, session: UploadSession) -> None:
         """Set the announced size aside."""
+        check_only_new(tx, session)
         self.grew(tx, session, session.size_bytes or 0)
 
     def grew(self, tx: Tx, session: UploadSession, size_bytes: int) -> None:
@@ -56,10 +60,16 @@ class Reception:
         self._enqueue(tx, session, FileJob.VERIFY, session_id=session.session_id)
 
     def completed(self, tx: Tx, session: UploadSession, whole: WholeFile) -> None:
-        """Record the file, count it where it was set aside before, and have it looked at."""
+        """Record the file, count it where it was set aside before, and have it looked at.
+
+        Raises:
+            PreconditionFailed: there is a file of its name, and there must be none.
+        """
         assert session.file_id is not None
         now = utc_now()
         tx.users.release(session.owner_id, whole.size_bytes, whole.size_bytes)
+        # After the owner's row was written, which makes others who complete wait.
+        check_only_new(tx, session)
         stored = StoredFile(
             file_id=session.file_id,
             owner_id=session.owner_id,
@@ -109,6 +119,17 @@ class Reception:
             )
         )
         tx.after_commit(self._enqueued)
+
+
+def check_only_new(tx: Tx, session: UploadSession) -> None:
+    """Make sure that an upload that must not meet a file of its name meets none.
+
+    Raises:
+        PreconditionFailed: there is one.
+    """
+    folder = session.folder or ""
+    if ONLY_NEW in session.details and tx.stored.is_taken(session.owner_id, folder, session.name):
+        raise PreconditionFailed(f"there is a file {session.name} already")
 
 
 def _may_have_picture(stored: StoredFile) -> bool:

@@ -16,6 +16,7 @@ from haulier.core.records import format_time
 from haulier.core.sessions.session import Order
 from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.files.access import Scope, check_upload, may_see
+from haulier.files.reception import ONLY_NEW
 from haulier.server.bodies import body_of, length_of
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.transfer.sessions.engine import NewUpload
@@ -45,9 +46,22 @@ async def list_files(
     found = await services.catalog.read(
         lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1)
     )
-    items = found[:limit]
-    more = items[-1].file_id if len(found) > limit else None
-    return {"items": [metadata_of(one) for one in items], "next_cursor": more}
+    return _page(found, limit)
+
+
+@router.get("/files/search")
+async def search_files(
+    user: Reader,
+    services: TheServices,
+    q: Annotated[str, Query(min_length=1, max_length=255)],
+    cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """Find one's files by a part of their name, newest first."""
+    found = await services.catalog.read(
+        lambda tx: tx.stored.search(user.user_id, q, cursor, limit + 1)
+    )
+    return _page(found, limit)
 
 
 @router.get("/files/{file_id}")
@@ -82,8 +96,12 @@ async def thumbnail(stored: VisibleFile, services: TheServices) -> Response:
 
 @router.put("/content/{path:path}", status_code=201)
 async def put_content(path: str, request: Request, user: Writer, services: TheServices) -> Response:
-    """Keep the request's body as a file; its folder and name are the path."""
+    """Keep the request's body as a file; its folder and name are the path.
+
+    With `If-None-Match: *` it is refused where a file of that name lies already.
+    """
     check_upload(user)
+    only_new = request.headers.get("if-none-match", "").strip() == "*"
     folder, _, name = path.rpartition("/")
     length = length_of(request)
     session = await services.engine.start(
@@ -94,6 +112,7 @@ async def put_content(path: str, request: Request, user: Writer, services: TheSe
             size_bytes=length,
             order=Order.SEQUENTIAL,
             mime_type=request.headers.get("content-type"),
+            details={ONLY_NEW: ""} if only_new else {},
         )
     )
     try:
@@ -116,6 +135,13 @@ async def put_content(path: str, request: Request, user: Writer, services: TheSe
         201,
         headers={"ETag": stored.etag, "Location": f"/api/files/{stored.file_id}"},
     )
+
+
+def _page(found: list[StoredFile], limit: int) -> dict[str, Any]:
+    """Return `limit` of the files that were found, which may be one more."""
+    items = found[:limit]
+    more = items[-1].file_id if len(found) > limit else None
+    return {"items": [metadata_of(one) for one in items], "next_cursor": more}
 
 
 def metadata_of(stored: StoredFile) -> dict[str, Any]:

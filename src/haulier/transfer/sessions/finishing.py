@@ -24,7 +24,13 @@ from haulier.core.sessions.session import (
     UploadSession,
     WholeFile,
 )
-from haulier.errors import ChecksumMismatch, ChunksMissing, ExternalServiceError, SessionConflict
+from haulier.errors import (
+    ChecksumMismatch,
+    ChunksMissing,
+    ExternalServiceError,
+    PreconditionFailed,
+    SessionConflict,
+)
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.transfer.sessions.hashing import checksum_of_file
 from haulier.transfer.sessions.order import JOINABLE, HashesInOrder
@@ -54,7 +60,10 @@ class SessionHooks(Protocol):
         """A file lies at its place and has to be hashed before it is seen: see to it."""
 
     def completed(self, tx: Tx, session: UploadSession, whole: WholeFile) -> None:
-        """A file lies at its place under `session.file_id`: record it."""
+        """A file lies at its place under `session.file_id`: record it.
+
+        With PreconditionFailed the session fails, and the file is removed.
+        """
 
     def ended(self, tx: Tx, session: UploadSession) -> None:
         """A session ended without a file: give back what it reserved."""
@@ -221,7 +230,11 @@ class Finisher:
             if tx.sessions.move(completed, _LIVE):
                 self._hooks.completed(tx, completed, whole)
 
-        await self._catalog.transaction(record)
+        try:
+            await self._catalog.transaction(record)
+        except PreconditionFailed as exc:
+            await self.fail(session, exc.message)
+            raise
         self._hashes.forget(session.session_id)
         return completed
 

@@ -12,7 +12,13 @@ from haulier.coordination.locks import Locks
 from haulier.core.jobs import JobState
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import SessionStatus, UploadSession
-from haulier.errors import ChecksumMismatch, ExternalServiceError, LockBusy, StorageFull
+from haulier.errors import (
+    ChecksumMismatch,
+    ExternalServiceError,
+    LockBusy,
+    PreconditionFailed,
+    StorageFull,
+)
 from haulier.transfer.sessions.finishing import Finisher
 from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.staging import Stage
@@ -101,7 +107,7 @@ class Sweeper:
         for session_id in interrupted:
             try:
                 await self._finisher.finish(session_id)
-            except (ChecksumMismatch, ExternalServiceError, LockBusy):
+            except (ChecksumMismatch, ExternalServiceError, LockBusy, PreconditionFailed):
                 # It ended with its reason, is being finished right now, or waits for its disk.
                 continue
             finished += 1
