@@ -155,7 +155,13 @@ class Bench:
         return f"/api/files/{listed['items'][0]['id']}/download"
 
     def clear(self) -> None:
-        """Remove what the rounds stored, so that the disk holds them all."""
+        """Remove what the rounds stored, so that the disk holds them all.
+
+        Before that haulier's jobs may end: SHA-256 is theirs, and no part of an upload.
+        """
+        for server in (self.fast, self.safe):
+            while server.jobs_left():
+                time.sleep(0.05)
         for server in (self.fast, self.safe):
             for path in (server.root / "files").rglob("*"):
                 if path.is_file():

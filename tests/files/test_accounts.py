@@ -14,7 +14,7 @@ import pytest
 from haulier import errors
 from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import Role
-from haulier.files.accounts import Accounts
+from haulier.files.accounts import REMEMBERED_S, Accounts
 from haulier.files.secret import kept_secret
 from haulier.files.tokens import TokenKind, Tokens
 
@@ -24,9 +24,14 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-async def accounts(tmp_path):
+async def catalog(tmp_path):
     async with await Catalog.open(tmp_path / "catalog.db") as catalog:
-        yield Accounts(catalog)
+        yield catalog
+
+
+@pytest.fixture
+def accounts(catalog):
+    return Accounts(catalog)
 
 
 async def test_a_password_opens_its_account_only(accounts):
@@ -164,3 +169,23 @@ def test_a_secret_that_can_not_be_kept_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.ConfigurationError, match="can't be kept"):
         kept_secret(tmp_path / "file" / "jwt-secret")
+
+
+async def test_a_change_elsewhere_is_noticed_within_a_second(catalog):
+    now = [0.0]
+    here, elsewhere = Accounts(catalog, clock=lambda: now[0]), Accounts(catalog)
+    user = await here.add("ann", Role.USER)
+    assert await here.signed_in(user.user_id) == user
+    await elsewhere.disable(user)
+    now[0] = REMEMBERED_S - 0.01
+    assert await here.signed_in(user.user_id) == user
+    now[0] = REMEMBERED_S
+    assert (await here.signed_in(user.user_id)).disabled
+
+
+async def test_a_change_here_is_noticed_at_once(catalog):
+    here = Accounts(catalog, clock=lambda: 0.0)
+    user = await here.add("ann", Role.USER)
+    await here.signed_in(user.user_id)
+    await here.sign_out_everywhere(user)
+    assert (await here.signed_in(user.user_id)).token_version == user.token_version + 1

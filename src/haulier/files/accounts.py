@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from haulier.catalog.catalog import Catalog
@@ -15,18 +17,28 @@ from haulier.errors import NotSignedIn, UserExists, ValidationError
 from haulier.files.outside import OutsideClaims
 
 SHORTEST_PASSWORD = 10
+REMEMBERED_S = 1.0
+"""How long another process's change of an account may go unnoticed."""
 
 _NAME = re.compile(r"[^\W_][\w.@+-]{0,63}")
 _LONGEST_PASSWORD = 1024
 # Each takes 64 MiB and 0.1 s of a core.
 _HASHES_AT_ONCE = 2
+_MOST_REMEMBERED = 10_000
 
 
 class Accounts:
-    """The users of a server."""
+    """The users of a server.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Args:
+        catalog: where they are recorded.
+        clock: seconds that only ever grow.
+    """
+
+    def __init__(self, catalog: Catalog, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalog = catalog
+        self._clock = clock
+        self._remembered: dict[str, tuple[float, User]] = {}
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
         self._decoy: str | None = None
 
@@ -81,6 +93,22 @@ class Accounts:
         user = await self._catalog.read(lambda tx: tx.users.by_name(name))
         if user is None:
             raise NoSuchUser(f"there is no user {name}", hint="Make one with `haulier user add`.")
+        return user
+
+    async def signed_in(self, user_id: str) -> User | None:
+        """Return the user with that id as it was at most `REMEMBERED_S` ago.
+
+        For what every request asks. What this process changes shows at once.
+        """
+        read_at, user = self._remembered.get(user_id, (-REMEMBERED_S, None))
+        if user is not None and self._clock() - read_at < REMEMBERED_S:
+            return user
+        now = self._clock()
+        user = await self._catalog.read(lambda tx: tx.users.get(user_id))
+        if user is not None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[user_id] = now, user
         return user
 
     async def of_outside(self, claims: OutsideClaims) -> User:
@@ -151,6 +179,7 @@ class Accounts:
     async def _set(self, user: User, **changes: object) -> User:
         changed = replace(user, **changes)  # type: ignore[arg-type]  # fields of User, by name
         await self._catalog.transaction(lambda tx: tx.users.put(changed))
+        self._remembered.pop(user.user_id, None)
         return changed
 
     async def _hash(self, password: str) -> str:

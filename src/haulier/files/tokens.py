@@ -21,6 +21,7 @@ SHORTEST_SECRET = 32
 _ALGORITHM = "HS256"
 _AUDIENCE = "haulier"
 _LEEWAY_S = 10
+_MOST_KNOWN = 10_000
 
 
 class TokenKind(StrEnum):
@@ -59,6 +60,7 @@ class Tokens:
             )
         self._secret = secret
         self._now = now
+        self._known: dict[str, Claims] = {}  # signatures need to be checked once
 
     def issue(
         self,
@@ -93,6 +95,19 @@ class Tokens:
         Raises:
             NotSignedIn: it is none of ours, altered, expired, or of another kind.
         """
+        found = self._known.get(token)
+        if found is None:
+            found = self._verified(token)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[token] = found
+        if found.kind not in kinds:
+            raise NotSignedIn(f"a token of the kind {found.kind} is not accepted here")
+        if self._now() >= found.expires_at + timedelta(seconds=_LEEWAY_S):
+            raise NotSignedIn("the token has expired")
+        return found
+
+    def _verified(self, token: str) -> Claims:
         import jwt
 
         try:
@@ -107,7 +122,7 @@ class Tokens:
                     "verify_iat": False,
                 },
             )
-            found = Claims(
+            return Claims(
                 user_id=str(claims["sub"]),
                 kind=TokenKind(claims["typ"]),
                 version=int(claims["ver"]),
@@ -116,8 +131,3 @@ class Tokens:
             )
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError):
             raise NotSignedIn("the token is not valid here") from None
-        if found.kind not in kinds:
-            raise NotSignedIn(f"a token of the kind {found.kind} is not accepted here")
-        if self._now() >= found.expires_at + timedelta(seconds=_LEEWAY_S):
-            raise NotSignedIn("the token has expired")
-        return found

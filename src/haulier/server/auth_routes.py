@@ -86,8 +86,9 @@ async def ticket(user: Person, services: TheServices) -> dict[str, Any]:
 
 
 @router.get("/me")
-async def me(user: CurrentUser) -> dict[str, Any]:
+async def me(current: CurrentUser, services: TheServices) -> dict[str, Any]:
     """Say who is asking."""
+    user = await services.accounts.get(current.name)
     return {
         "id": user.user_id,
         "name": user.name,

@@ -95,7 +95,7 @@ async def user_of(services: Services, claims: Claims) -> User:
     Raises:
         NotSignedIn: the token was made void, or its user disabled.
     """
-    user = await services.catalog.read(lambda tx: tx.users.get(claims.user_id))
+    user = await services.accounts.signed_in(claims.user_id)
     if user is None or user.disabled or user.token_version != claims.version:
         raise NotSignedIn("the token is not valid any more")
     return user
