@@ -61,7 +61,7 @@ def search_file_ids(
 
 def take_searched(connection: Connection, wanted: FileFilter, others: Conditions) -> Sequence[str]:
     """Return the same ids, found by the index of names or paths, or by what `others` say."""
-    searched = _searched(wanted, connection.dialect.name)
+    searched = _searched(connection, wanted)
     tests = [*bounds(_KEY, wanted), *facets(files, wanted), *searched, *others]
     everywhere = select(_KEY).where(*tests).order_by(unindexed(_KEY).desc())
     return take(connection, everywhere, wanted.limit)
@@ -118,6 +118,13 @@ def _by_trigrams(pattern: str, dialect: str) -> Select[int]:
     return select(files.c.number).where(glob(files.c.name, pattern, dialect))
 
 
+def _is_rare_behind(connection: Connection, prefix: str, pattern: str) -> bool:
+    """Return whether trigrams find less than `prefix` does; PostgreSQL decides for itself."""
+    if connection.dialect.name != "sqlite" or not has_trigram(pattern[len(prefix) :]):
+        return False
+    return is_rare(connection, _by_trigrams(pattern, "sqlite"))
+
+
 def _matches(wanted: FileFilter, dialect: str) -> Conditions:
     """Tests of name and path for records that are looked through anyway."""
     conditions: Conditions = []
@@ -128,8 +135,9 @@ def _matches(wanted: FileFilter, dialect: str) -> Conditions:
     return conditions
 
 
-def _searched(wanted: FileFilter, dialect: str) -> Conditions:
+def _searched(connection: Connection, wanted: FileFilter) -> Conditions:
     """The same tests in the form an index answers."""
+    dialect = connection.dialect.name
     conditions: Conditions = []
     if wanted.path is not None:
         conditions.append(under(files.c.path_head, wanted.path))
@@ -141,7 +149,7 @@ def _searched(wanted: FileFilter, dialect: str) -> Conditions:
         return [*conditions, files.c.name == wanted.name]
     prefix = literal_prefix(wanted.name)
     name: ColumnElement[str] = files.c.name
-    if prefix:
+    if prefix and not _is_rare_behind(connection, prefix, wanted.name):
         conditions.append(starts_with(files.c.name, prefix))
     elif not has_trigram(wanted.name):
         name = unindexed(files.c.name)
