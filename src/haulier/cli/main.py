@@ -36,9 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (
-    *(uploading, records, objects, inspecting, picturing, shrinking, maintenance, serving),
-):
+_FAMILIES = (uploading, records, objects, inspecting, picturing, shrinking, maintenance, serving)
+for family in _FAMILIES:
     family.register(app)
 
 
