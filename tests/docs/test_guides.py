@@ -11,9 +11,11 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,11 +110,23 @@ def agrees(expected: str, printed: str) -> bool:
 def test_the_guide_does_what_it_says(guide: Path, tmp_path: Path) -> None:
     for name in ("home", "here"):
         (tmp_path / name).mkdir()
-    for step in steps_of(guide.read_text(encoding="utf-8")):
-        done = run_step(step, tmp_path)
-        story = f"{guide.name}:{step.line}: {step.command}\n{done.stdout}"
-        assert done.returncode == 0, f"exit {done.returncode}: {story}"
-        assert agrees(step.expected, done.stdout), f"{story}\ninstead of\n{step.expected}"
+    try:
+        for step in steps_of(guide.read_text(encoding="utf-8")):
+            done = run_step(step, tmp_path)
+            story = f"{guide.name}:{step.line}: {step.command}\n{done.stdout}"
+            assert done.returncode == 0, f"exit {done.returncode}: {story}"
+            assert agrees(step.expected, done.stdout), f"{story}\ninstead of\n{step.expected}"
+    finally:
+        end_what_still_runs(tmp_path)
+
+
+def end_what_still_runs(sandbox: Path) -> None:
+    """Kill the programs that a guide noted in `NAME.pid` and, having failed, did not end."""
+    for noted in sandbox.rglob("*.pid"):
+        with suppress(ProcessLookupError, ValueError):
+            pid = int(noted.read_text())
+            if Path(f"/proc/{pid}/cwd").resolve().is_relative_to(sandbox.resolve()):
+                os.kill(pid, signal.SIGKILL)
 
 
 GUIDE = """
