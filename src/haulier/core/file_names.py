@@ -9,6 +9,7 @@ from urllib.parse import quote
 from haulier.errors import ValidationError
 
 _MOST_BYTES = 255
+_MOST_FOLDER_BYTES = 1024
 # Control characters, and those that turn the direction of the text around them.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _PLAIN = re.compile(r"[\w .+,=@~()-]+", re.ASCII)
@@ -33,9 +34,12 @@ def clean_folder(given: str) -> str:
     """Return a folder's path with clean names, without slashes at its ends.
 
     Raises:
-        ValidationError: one of its names can't be.
+        ValidationError: one of its names can't be, or it is longer than 1,024 bytes.
     """
-    return "/".join(clean_name(part) for part in given.split("/") if part)
+    folder = "/".join(clean_name(part) for part in given.split("/") if part)
+    if len(folder.encode()) > _MOST_FOLDER_BYTES:
+        raise ValidationError(f"a folder's path has at most {_MOST_FOLDER_BYTES} bytes")
+    return folder
 
 
 def content_disposition(name: str, *, inline: bool) -> str:

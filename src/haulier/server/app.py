@@ -22,6 +22,7 @@ from haulier.server import (
 )
 from haulier.server.metrics import Metrics
 from haulier.server.observing import Observed
+from haulier.server.openapi import describe
 from haulier.server.problems import RequestIds, install
 from haulier.server.services import Services, open_services
 from haulier.settings import Settings
@@ -75,6 +76,8 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     )
     for family in families:
         app.include_router(family.router)
+    app.state.routes = [route for family in families for route in family.router.routes]
+    describe(app)
     app.add_middleware(tus_routes.TusVersions)
     if origins := settings.server.cors_origins:
         app.add_middleware(

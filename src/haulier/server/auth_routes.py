@@ -25,21 +25,21 @@ router = APIRouter(prefix="/auth", tags=["accounts"], route_class=JsonRoute)
 class SignIn(BaseModel):
     """A name and its password."""
 
-    username: str = Field(min_length=1, max_length=64)
-    password: str = Field(min_length=1, max_length=1024)
+    username: str = Field(min_length=1, max_length=64, examples=["ann"])
+    password: str = Field(min_length=1, max_length=1024, examples=["correct horse battery"])
 
 
 class Refresh(BaseModel):
     """A refresh token."""
 
-    refresh_token: str = Field(min_length=1, max_length=4096)
+    refresh_token: str = Field(min_length=1, max_length=4096, examples=["eyJhbGciOi…"])
 
 
 class PasswordChange(BaseModel):
     """The password as it is and as it shall be."""
 
-    old_password: str = Field(min_length=1, max_length=1024)
-    new_password: str = Field(min_length=1, max_length=1024)
+    old_password: str = Field(min_length=1, max_length=1024, examples=["correct horse battery"])
+    new_password: str = Field(min_length=1, max_length=1024, examples=["a new long password"])
 
 
 @router.post("/token")

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from haulier.core.sessions.session import SessionStatus, UploadSession
-from haulier.errors import ChecksumMismatch, ChunksMissing
+from haulier.errors import ChunksMissing
 from haulier.server.identity import TheServices, Writer
 from haulier.server.job_routes import job_of
 from haulier.server.json_route import JsonRoute
@@ -29,8 +29,8 @@ router = APIRouter(prefix="/upload/chunked", tags=["uploads"], route_class=JsonR
 class ChunkedInit(BaseModel):
     """What is said of a file before it is sent."""
 
-    file_name: str = Field(min_length=1, max_length=1024)
-    file_size: int = Field(ge=0)
+    file_name: str = Field(min_length=1, max_length=1024, examples=["clip.mp4"])
+    file_size: int = Field(ge=0, examples=[3145728])
     mode: str = Field("recap", min_length=1, max_length=64)
     mime_type: str | None = Field(default=None, max_length=255)
     checksum: str | None = Field(default=None, max_length=200)
@@ -77,8 +77,6 @@ async def complete(request: Request, session: OwnChunks, services: TheServices) 
     except ChunksMissing as exc:
         missing = [n for first, last in exc.missing for n in range(first, last + 1)]
         return problem(request, 409, exc.code, exc.message, missing=missing, advice=exc.hint)
-    if done.status is SessionStatus.FAILED:
-        raise ChecksumMismatch(done.error or "it failed", hint="Begin a new upload of the file.")
     job_id = await job_of(services, done)
     if done.status is SessionStatus.VERIFYING:
         waiting = {"file_id": done.session_id, "status": "verifying", "job_id": job_id}

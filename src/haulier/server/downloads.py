@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from email.utils import format_datetime
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from haulier.core.accounts import StoredFile
 from haulier.core.file_names import content_disposition
 from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
 from haulier.core.sessions.chunks import Span
+from haulier.server.problems import problem
 from haulier.transfer.sessions.staging import LinkingStage, Stage
 
 # What browsers show without running anything of it on our origin.
@@ -88,7 +90,7 @@ class RangeFile(Response):
         self._inline = inline
         self.background = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Headers(scope=scope)
         stored = self._stored
         if is_fresh(
@@ -112,9 +114,9 @@ class RangeFile(Response):
         try:
             spans = select_ranges(wanted, stored.size_bytes)
         except UnsatisfiableRange:
-            headers = {"Content-Range": f"bytes */{stored.size_bytes}", "Content-Length": "0"}
-            await self._head(send, 416, headers)
-            await send({"type": "http.response.body", "body": b""})
+            answer = problem(Request(scope), 416, "range", "No range lies within the file.")
+            answer.headers["Content-Range"] = f"bytes */{stored.size_bytes}"
+            await answer(scope, receive, send)
             return
         await self._send(scope, send, spans)
 

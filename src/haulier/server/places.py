@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -13,6 +14,16 @@ def is_below(scope: Scope, prefix: str) -> bool:
     """Tell whether the request's path is `prefix` or lies below it, wherever we are mounted."""
     path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
     return path == prefix or path.startswith(f"{prefix}/")
+
+
+def methods_at(request: Request) -> list[str]:
+    """Return the methods that the routes at the request's path know."""
+    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+    routes: list[APIRoute] = request.app.state.routes
+    # Where the paths of several routes fit, the first is meant.
+    meant = next((route.path for route in routes if route.path_regex.match(path)), None)
+    here = [route for route in routes if route.path == meant]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 def carries_chunk(request: Request) -> bool:

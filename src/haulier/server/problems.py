@@ -21,7 +21,7 @@ from haulier.errors import (
     TooManyRequests,
     ValidationError,
 )
-from haulier.server.places import TUS, is_below
+from haulier.server.places import TUS, is_below, methods_at
 
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _log = logging.getLogger("haulier.server")
@@ -118,6 +118,9 @@ def install(app: FastAPI) -> None:
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         answer = problem(request, error.status_code, "http", str(error.detail))
         answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            # Several routes share a path, and the router names the methods of one.
+            answer.headers["Allow"] = ", ".join(methods_at(request))
         return answer
 
     @app.exception_handler(Exception)

@@ -38,8 +38,8 @@ router = APIRouter(prefix="/api/files/upload", tags=["uploads"], route_class=Jso
 class FileUploadRequest(BaseModel):
     """What is said of a file before it is sent."""
 
-    name: str = Field(min_length=1, max_length=1024)
-    size: int | None = Field(default=None, ge=0)
+    name: str = Field(min_length=1, max_length=1024, examples=["clip.mp4"])
+    size: int | None = Field(default=None, ge=0, examples=[3145728])
     mime_type: str | None = Field(default=None, max_length=255)
     checksum: str | None = Field(default=None, max_length=200)
     chunk_size: int | None = Field(default=None, ge=1, le=_LARGEST_CHUNK_BYTES)
@@ -61,12 +61,7 @@ OwnChunks = Annotated[UploadSession, Security(own_chunks, scopes=[Scope.WRITE])]
 @router.post("/start", status_code=201)
 async def start(given: FileUploadRequest, user: Writer, services: TheServices) -> dict[str, Any]:
     """Begin an upload."""
-    most_bytes = services.settings.server.upload_max_file_mb * _MIB
-    if (given.size or 0) > most_bytes:
-        raise FileSizeError(
-            f"{given.name} has {given.size} bytes; at most {most_bytes} are allowed here",
-            hint="Larger files go by tus, or ask for a higher UPLOAD_MAX_FILE_MB.",
-        )
+    _check_size(services, given.name, given.size or 0)
     session = await begin(services, user, given)
     answer = {
         "session_id": session.session_id,
@@ -154,12 +149,23 @@ async def begin(services: Services, user: User, given: FileUploadRequest) -> Upl
         raise ValidationError(exc.message, hint=exc.hint) from exc
 
 
+def _check_size(services: Services, name: str, size_bytes: int) -> None:
+    most_bytes = services.settings.server.upload_max_file_mb * _MIB
+    if size_bytes > most_bytes:
+        raise FileSizeError(
+            f"{name} has {size_bytes} bytes or more; at most {most_bytes} are allowed here",
+            hint="Larger files go by tus, or ask for a higher UPLOAD_MAX_FILE_MB.",
+        )
+
+
 async def take_chunk(
     request: Request, session: UploadSession, services: Services
 ) -> tuple[int, ChunkReceipt] | None:
     """Receive the request's chunk; None when its client went away meanwhile."""
     try:
         sent = await read_chunk(request, session)
+        if session.size_bytes is None:
+            _check_size(services, session.name, (sent.number - 1) * session.chunk_size + 1)
         receipt = await services.engine.put_chunk(
             session.session_id, sent.number, sent.body, length=sent.length, checks=sent.checks
         )

@@ -106,6 +106,15 @@ class UploadSession:
         """Of a part: whether what was set aside for it was passed on to what it is joined to."""
         return "passed_on" in self.details
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended without a file."""
+        return self.status in {
+            SessionStatus.CANCELLED,
+            SessionStatus.EXPIRED,
+            SessionStatus.FAILED,
+        }
+
     def check_open(self) -> None:
         """Make sure that bytes may still come.
 
@@ -113,7 +122,7 @@ class UploadSession:
             SessionGone: it was cancelled, expired or failed.
             SessionConflict: everything is there already.
         """
-        if self.status in {SessionStatus.CANCELLED, SessionStatus.EXPIRED, SessionStatus.FAILED}:
+        if self.is_over:
             why = f": {self.error}" if self.error else ""
             raise SessionGone(f"the upload of {self.name} is {self.status}{why}")
         if self.status is not SessionStatus.RECEIVING:

@@ -27,6 +27,7 @@ from haulier.core.sessions.session import (
     UploadSession,
 )
 from haulier.errors import (
+    ChecksumMismatch,
     ChunkConflict,
     FileSizeError,
     LockLost,
@@ -40,6 +41,7 @@ from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.receiving import Body, Receiver, compare, uninterrupted
 from haulier.transfer.sessions.staging import Stage
 
+_MOST_BYTES = 1 << 53  # what JSON can tell, and sums of which the databases can count
 _OPEN = frozenset({SessionStatus.RECEIVING})
 _DONE = frozenset({SessionStatus.FINISHING, SessionStatus.VERIFYING, SessionStatus.COMPLETED})
 
@@ -293,8 +295,16 @@ class SessionEngine:
         Raises:
             ChunksMissing: not all chunks have arrived.
             ChecksumMismatch: the file is not the one whose checksum was named.
+            SessionGone: it ended without a file.
         """
-        return await self._finisher.finish(session_id)
+        done = await self._finisher.finish(session_id)
+        if done.status is SessionStatus.FAILED and done.wanted_checksum is not None:
+            raise ChecksumMismatch(
+                done.error or "it failed", hint="Begin a new upload of the file."
+            )
+        if done.is_over:
+            done.check_open()
+        return done
 
     async def cancel(self, session_id: str) -> UploadSession:
         """End a session and remove its bytes; a completed one stays as it is."""
@@ -346,6 +356,8 @@ class SessionEngine:
     def _check_size(self, name: str, size_bytes: int) -> None:
         if size_bytes < 0:
             raise ValidationError("a size is not negative")
+        if size_bytes > _MOST_BYTES:
+            raise FileSizeError(f"no file of {size_bytes} bytes can be kept")
         if self._most_bytes is not None and size_bytes > self._most_bytes:
             raise FileSizeError(
                 f"{name} has {size_bytes} bytes; at most {self._most_bytes} are allowed"

@@ -21,7 +21,7 @@ from typing import TypeVar
 from haulier.core.checksums import RunningChecksum, crc32, crc64nvme
 from haulier.core.sessions.chunks import Span, chunk_size_for
 from haulier.core.sessions.session import Extent, Settled, UploadSession, WholeFile
-from haulier.errors import ExternalServiceError, StorageFull
+from haulier.errors import ExternalServiceError, FileSizeError, StorageFull
 from haulier.transfer.sessions.disk import require_room
 from haulier.transfer.sessions.local_join import PINNED, join, pin, unpin
 from haulier.transfer.sessions.staging import Piece
@@ -349,7 +349,9 @@ def _translated(work: Callable[[], T]) -> T:
     try:
         return work()
     except OSError as exc:
-        if exc.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        if exc.errno == errno.EFBIG:
+            raise FileSizeError("the disk holds no file as large as this upload") from exc
+        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageFull("there is no room left for this upload") from exc
         raise ExternalServiceError(f"the data directory failed: {exc.strerror}") from exc
 

@@ -1,0 +1,239 @@
+"""What the API answers, as its OpenAPI page describes it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from haulier.core.sessions.session import SessionStatus
+
+_ID = "01k9fj2q7vdm3c8x5t0h4n6bwz"
+_SESSION = "5f3c9a1be2d84706a9b8c7d6e5f40312"
+_TIME = "2026-03-01T12:00:00Z"
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def _like(**example: Any) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"example": example})
+
+
+_FILE = {
+    "id": _ID, "name": "clip.mp4", "folder": "holiday", "size": 1048576, "mime_type": "video/mp4",
+    "owner": _ID, "version": 1, "created_at": _TIME, "modified_at": _TIME,
+    "checksum": "crc64nvme:53f2a1c9b07e4d88", "crc32": "crc32:9f1e22b4", "sha256": None,
+    "tags": {"trip": "north"}, "scan_state": "clean", "scan_detail": None,
+}  # fmt: skip
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457); some carry members of their own beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    status: int
+    code: str = Field(description="stable, for programs")
+    detail: str = Field(description="for people")
+    request_id: str = Field(description="what to name when asking about it")
+    advice: str | None = None
+    missing: list[Any] | None = Field(None, description="of chunks-missing: what has not arrived")
+    errors: list[dict[str, Any]] | None = Field(None, description="of schema: what does not fit")
+
+
+class FileMetadata(_Answer):
+    """What is known of a stored file."""
+
+    model_config = _like(**_FILE)
+
+    id: str
+    name: str
+    folder: str
+    size: int
+    mime_type: str | None
+    owner: str
+    version: int
+    created_at: str
+    modified_at: str
+    checksum: str
+    crc32: str
+    sha256: str | None
+    tags: dict[str, str]
+    scan_state: str
+    scan_detail: str | None
+
+
+class FileList(_Answer):
+    """A page of files, newest first."""
+
+    model_config = _like(items=[_FILE], next_cursor=None)
+
+    items: list[FileMetadata]
+    next_cursor: str | None
+
+
+class FileUploadSession(_Answer):
+    """An upload that was begun; of an empty file also the file."""
+
+    model_config = _like(
+        session_id=_SESSION, chunk_size=1048576, total_chunks=3, expires_at="2026-03-02T12:00:00Z"
+    )
+
+    session_id: str
+    chunk_size: int
+    total_chunks: int | None
+    expires_at: str
+    status: Literal["completed"] | None = None
+    file: FileMetadata | None = None
+
+
+class FileChunk(_Answer):
+    """A chunk that is safe; with the last one the file."""
+
+    model_config = _like(
+        session_id=_SESSION, chunk_number=1, status="received", received_bytes=1048576,
+        received_chunks=1, missing_count=2,
+    )  # fmt: skip
+
+    session_id: str
+    chunk_number: int | None = None
+    status: Literal["received", "verifying", "completed"]
+    received_bytes: int | None = None
+    received_chunks: int | None = None
+    missing_count: int | None = None
+    file: FileMetadata | None = None
+    job_id: str | None = None
+
+
+class FileUploadProgress(_Answer):
+    """How far an upload came; runs are the first and the last number."""
+
+    model_config = _like(
+        session_id=_SESSION, name="clip.mp4", size=3145728, chunk_size=1048576, total_chunks=3,
+        received=[[1, 1]], missing=[[2, 3]], bytes=1048576, percent=33.33, rate_bps=524288,
+        expires_at="2026-03-02T12:00:00Z", status="receiving",
+    )  # fmt: skip
+
+    session_id: str
+    name: str
+    size: int | None
+    chunk_size: int
+    total_chunks: int | None
+    received: list[tuple[int, int]]
+    missing: list[tuple[int, int]]
+    bytes: int
+    percent: float | None
+    rate_bps: int
+    expires_at: str
+    status: SessionStatus
+
+
+class ChunkedSession(_Answer):
+    """An upload of the chunked API that was begun."""
+
+    model_config = _like(file_id=_SESSION, chunk_size=1048576, total_chunks=3)
+
+    file_id: str
+    chunk_size: int
+    total_chunks: int
+
+
+class ChunkedReceipt(_Answer):
+    """A chunk of the chunked API that is safe; progress is between 0 and 1."""
+
+    model_config = _like(chunk_number=1, status="received", progress=0.3333)
+
+    chunk_number: int
+    status: Literal["received"]
+    progress: float
+
+
+class ChunkedStatus(_Answer):
+    """How far an upload of the chunked API came."""
+
+    model_config = _like(uploaded_chunks=[1], missing=[2, 3], bytes=1048576, percent=33.33)
+
+    uploaded_chunks: list[int]
+    missing: list[int]
+    bytes: int
+    percent: float | None
+
+
+class ChunkedResult(_Answer):
+    """The end of an upload of the chunked API."""
+
+    model_config = _like(file_id=_ID, status="completed", checksum="crc32:9f1e22b4", job_id=None)
+
+    file_id: str | None = None
+    status: Literal["completed", "verifying"]
+    checksum: str | None = None
+    job_id: str | None = None
+
+
+class TokenPair(_Answer):
+    """Tokens: one for requests, one for new tokens."""
+
+    model_config = _like(
+        access_token="eyJhbGciOi…", refresh_token="eyJhbGciOi…", token_type="bearer",  # noqa: S106
+        expires_in=3600,
+    )  # fmt: skip
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+
+
+class Ticket(_Answer):
+    """What opens one WebSocket or event stream, within a minute."""
+
+    model_config = _like(ticket="8rWZ1k…", expires_in=60)
+
+    ticket: str
+    expires_in: int
+
+
+class Account(_Answer):
+    """Who is asking, and how much they keep, in bytes."""
+
+    model_config = _like(id=_ID, name="ann", role="user", quota=None, used=1048576, reserved=0)
+
+    id: str
+    name: str
+    role: Literal["admin", "user", "viewer"]
+    quota: int | None
+    used: int
+    reserved: int
+
+
+class JobState(_Answer):
+    """How a job stands."""
+
+    model_config = _like(
+        id=_SESSION, kind="file.sha256", status="done", file_id=_ID, attempts=1, max_attempts=5,
+        not_before=_TIME, error=None, result=None, created_at=_TIME, updated_at=_TIME,
+    )  # fmt: skip
+
+    id: str
+    kind: str
+    status: str
+    file_id: str
+    attempts: int
+    max_attempts: int
+    not_before: str
+    error: str | None
+    result: Any
+    created_at: str
+    updated_at: str
+
+
+class Health(_Answer):
+    """Whether the server works."""
+
+    model_config = _like(status="ok", checks={"catalog": "ok", "storage": "ok"})
+
+    status: Literal["ok"]
+    checks: dict[str, str] | None = None
