@@ -253,6 +253,19 @@ async def test_an_upload_that_the_store_gave_up_is_gone(receiving):
         await receiving.engine.put_chunk(session.session_id, 1, body_of(noise(PART)))
 
 
+async def test_an_upload_that_was_given_up_before_its_end_fails(receiving):
+    session = await receiving.start(None, order=SEQUENTIAL)
+    await receiving.engine.append(session.session_id, 0, body_of(b"abcd"))
+    place = receiving.stage._place
+    await place.store.abort_upload(place.file_key(session.file_id), session.upload_id)
+    with pytest.raises(SessionGone, match="given up"):
+        await receiving.engine.complete(session.session_id)
+    failed = await receiving.engine.get(session.session_id)
+    assert failed.status is SessionStatus.FAILED
+    assert receiving.ledger.reserved == receiving.ledger.files == {}
+    assert await receiving.leftovers() == []
+
+
 async def test_a_completed_upload_that_is_not_ours_is_not_taken(receiving):
     session = await receiving.start(None, order=SEQUENTIAL)
     await receiving.engine.append(session.session_id, 0, body_of(b"abcd"))

@@ -30,6 +30,7 @@ from haulier.errors import (
     ExternalServiceError,
     PreconditionFailed,
     SessionConflict,
+    SessionGone,
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.transfer.sessions.hashing import checksum_of_file
@@ -120,7 +121,11 @@ class Finisher:
         session = replace(session, size_bytes=whole.size_bytes)
         verified = await self._check(session, whole)
         session = await self._claim_file_id(session)
-        await self._stage.finish(session, whole)
+        try:
+            await self._stage.finish(session, whole)
+        except SessionGone as exc:
+            await self.fail(session, exc.message)
+            raise
         if not verified:
             return await self._move(session, SessionStatus.VERIFYING, _BEFORE_FINISH)
         return await self._complete(session, whole)

@@ -97,6 +97,7 @@ class S3Stage:
         """Complete the multipart upload; may be done twice.
 
         Raises:
+            SessionGone: the store has given the upload up; it can't be mended.
             ExternalServiceError: the store has not what was acknowledged.
         """
         assert session.file_id is not None
@@ -106,7 +107,7 @@ class S3Stage:
                 info = await self._complete(session, key, whole)
             except (NoSuchUpload, NoSuchObject):
                 # Completed before, by us or by somebody whose answer was lost.
-                info = await self._head(key)
+                info = await self._completed_before(session, key)
             _compare(session, info, whole)
         if session.tail is not None:
             await self._place.drop_tail(session.session_id, session.tail)
@@ -195,6 +196,14 @@ class S3Stage:
         )
         number = len(parts) + 1
         return await self._place.put_part(session.file_id, session.upload_id, number, [kept], sums)
+
+    async def _completed_before(self, session: UploadSession, key: str) -> ObjectInfo:
+        try:
+            return await self._head(key)
+        except NoSuchObject as exc:
+            raise SessionGone(
+                f"the object store has given up the upload of {session.name}"
+            ) from exc
 
     async def _head(self, key: str) -> ObjectInfo:
         return await self._store.head(key)

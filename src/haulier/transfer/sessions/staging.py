@@ -85,6 +85,7 @@ class Stage(Protocol):
         """Make the session's bytes the file `session.file_id`; may be done twice.
 
         Raises:
+            SessionGone: nothing of it is there any more, nor will be.
             ExternalServiceError: what was acknowledged is not all there.
         """
         ...

@@ -17,6 +17,7 @@ from haulier.errors import (
     ExternalServiceError,
     LockBusy,
     PreconditionFailed,
+    SessionGone,
     StorageFull,
 )
 from haulier.transfer.sessions.finishing import Finisher
@@ -24,6 +25,13 @@ from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.staging import Stage
 
 _BATCH = 100
+_NOT_FINISHED = (
+    ChecksumMismatch,
+    ExternalServiceError,
+    LockBusy,
+    PreconditionFailed,
+    SessionGone,
+)
 _ENDED = frozenset(
     {
         SessionStatus.COMPLETED,
@@ -107,7 +115,7 @@ class Sweeper:
         for session_id in interrupted:
             try:
                 await self._finisher.finish(session_id)
-            except (ChecksumMismatch, ExternalServiceError, LockBusy, PreconditionFailed):
+            except _NOT_FINISHED:
                 # It ended with its reason, is being finished right now, or waits for its disk.
                 continue
             finished += 1
