@@ -39,6 +39,7 @@ def main() -> None:
     sizes = ["--size", arguments.size, "--rounds", str(arguments.rounds)]
     subprocess.run([sys.executable, HERE / "bench_archive.py", *sizes], check=True)
     subprocess.run([sys.executable, HERE / "bench_thumbnail.py"], check=True)
+    subprocess.run([sys.executable, HERE / "bench_shrink.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_types.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_video.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_server.py"], check=True)

@@ -17,6 +17,7 @@ from haulier.core.bitrate import AudioCodec, VideoCodec
 from haulier.core.mime import MediaType
 from haulier.errors import (
     DoesNotFit,
+    MissingProgram,
     TargetMissing,
     UnreadableMedia,
     UnsupportedMedia,
@@ -307,6 +308,34 @@ async def test_an_image_fits_too(tmp_path, manager):
 
 
 # --- what goes wrong
+
+
+async def test_an_ffmpeg_without_the_encoder_is_told(sources, tmp_path, workers):
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho Unknown encoder >&2\nexit 1\n")
+    program.chmod(0o755)
+    manager = CompressionManager(workers=workers, target_bytes=50_000, ffmpeg=program)
+    with pytest.raises(MissingProgram, match="can't encode h264 with libx264"):
+        await manager.compress_file(sources / "tiny.mp4", out=tmp_path / "a.mp4")
+    assert entries(tmp_path) == {"ffmpeg"}
+
+
+async def test_simple_content_keeps_its_lines(tmp_path, manager):
+    path = samples.film(
+        tmp_path / "slides.avi", pattern=samples.SLIDES, size="640x360", seconds=5,
+        more=("-c:v", "mjpeg", "-q:v", "1"),
+    )  # fmt: skip
+    result = await manager.compress_file(path, target_bytes=100_000, options=FAST)
+    assert (result.width, result.height, result.fps) == (640, 360, 30)
+
+
+async def test_short_films_that_come_in_bursts_land_too(tmp_path, manager):
+    pattern = samples.NOISE + ",tpad=start_duration=1.5:start_mode=clone"
+    path = samples.film(
+        tmp_path / "burst.mp4", pattern=pattern, size="320x240", seconds=1, sound=False
+    )
+    result = await manager.compress_file(path, target_bytes=100_000, options=FAST)
+    assert_lands(result, 100_000)
 
 
 async def test_what_is_cancelled_leaves_nothing(sources, tmp_path, manager):

@@ -120,6 +120,8 @@ _SIMPLEST_BITS_PER_PIXEL = 0.01
 # A careful encoder keeps a picture with about half of what a camera or screen recorder spent.
 _OF_SOURCE = 0.5
 _FLOOR_SHARE = 0.8
+# Of H.264: few see a difference to finer ones.
+_GOOD_QUANTIZER = 25
 _SHORT_SIDES = (2160, 1440, 1080, 900, 720, 540, 480, 360, 240)
 _FAST_FPS = 30.5
 _FAST_SHORT_SIDE = 720
@@ -160,6 +162,7 @@ def plan_video(
     video: VideoCodec = VideoCodec.H264,
     audio: AudioCodec = AudioCodec.AAC,
     container: Container = Container.MP4,
+    seen_need: float = math.inf,
 ) -> VideoPlan:
     """Choose size, frame rate and rates for a film that is to take `target_bytes`.
 
@@ -171,11 +174,12 @@ def plan_video(
         target_bytes: most bytes of the result.
         name: what messages call the file.
         video, audio, container: how it is encoded.
+        seen_need: bits per pixel that a look at the content has shown to be enough.
 
     Raises:
         DoesNotFit: even the smallest picture would get too few; `smallest_bytes` is enough.
     """
-    need = _needed_bits_per_pixel(footage, video)
+    need = min(_needed_bits_per_pixel(footage, video), seen_need)
     sound = _sound_of_film(footage, target_bytes, audio)
     rungs = list(_rungs(footage))
     for width, height, fps in rungs:
@@ -191,6 +195,19 @@ def plan_video(
     beside = _beside_video_bytes(footage, fps, least_sound, audio, container)
     smallest_bytes = math.ceil((least_bps * footage.duration_s / 8 + beside + 1) / _AIM)
     raise _does_not_fit(name, target_bytes, smallest_bytes, footage.duration_s)
+
+
+def seen_need(plan: VideoPlan, *, bits: float, frames: int, quantizer: float) -> float:
+    """Return the bits per pixel that are enough, from what a first pass came to.
+
+    Args:
+        plan: what it was made with.
+        bits: of all its pictures.
+        frames: how many there were.
+        quantizer: their mean; six less take about twice the bits.
+    """
+    spent = bits / (plan.width * plan.height * frames)
+    return float(spent * 2 ** ((quantizer - _GOOD_QUANTIZER) / 6))
 
 
 def video_bps_for(

@@ -11,8 +11,8 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class CompressionManager:
             Preset.QUALITY: "slow",
         }
         self._ffmpeg = ffmpeg
-        self._encoders: Encoders | None = None
+        self._found: Encoders | None = None
 
     async def compress_file(
         self,
@@ -183,12 +183,24 @@ class CompressionManager:
         footage, hdr = await read_footage(path, workers=self._workers, name=path.name)
         return MediaType.VIDEO if footage.width else MediaType.AUDIO, footage, hdr
 
-    async def _able(self, *codecs: VideoCodec | AudioCodec) -> Path:
-        """Return the ffmpeg, once these codecs were tried."""
-        if self._encoders is None:
-            self._encoders = Encoders(self._ffmpeg or find_ffmpeg())
-        await self._encoders.require(*codecs)
-        return self._encoders.program
+    def _encoders(self) -> Encoders:
+        if self._found is None:
+            self._found = Encoders(self._ffmpeg or find_ffmpeg())
+        return self._found
+
+    @asynccontextmanager
+    async def _scratch(self, task: _Task, *codecs: VideoCodec | AudioCodec) -> AsyncIterator[Path]:
+        """Make a directory on the result's file system, so that the best attempt becomes it."""
+        directory = task.out.with_name(f".haulier-{secrets.token_hex(8)}.haulier-partial")
+        directory.mkdir(mode=0o700)
+        try:
+            yield directory
+        except EncoderFailed:
+            # Now and not before: trying the encoders would cost a fifth of a short film's time.
+            await self._encoders().require(*codecs)
+            raise
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
     async def _video(self, task: _Task, footage: Footage, hdr: Hdr) -> dict[str, Any]:
         codec = chosen(VideoCodec, task.options) or VideoCodec.H264
@@ -197,11 +209,11 @@ class CompressionManager:
             footage, task.most_bytes, name=task.path.name, video=codec, audio=encoder.audio,
             container=encoder.container,
         )  # fmt: skip
-        program = await self._able(codec, *([encoder.audio] if plan.sound else []))
+        program = self._encoders().program
         async with new_file(task.out, source=task.path) as file:
             file.out = with_ending(task.out, _SUFFIXES[encoder.container])
-            with _scratch(task.out.parent) as scratch:
-                attempt = await shrink_video(
+            async with self._scratch(task, codec, encoder.audio) as scratch:
+                attempt, plan = await shrink_video(
                     VideoJob(
                         program=program, path=task.path, footage=footage, plan=plan,
                         target_bytes=task.most_bytes, codec=codec,
@@ -224,11 +236,11 @@ class CompressionManager:
         plan = plan_audio(
             footage, task.most_bytes, name=task.path.name, codec=codec, container=CONTAINERS[codec]
         )
-        program = await self._able(codec)
+        program = self._encoders().program
         async with new_file(task.out, source=task.path) as file:
             suffix = ".m4a" if codec is AudioCodec.AAC else _SUFFIXES[CONTAINERS[codec]]
             file.out = with_ending(task.out, suffix)
-            with _scratch(task.out.parent) as scratch:
+            async with self._scratch(task, codec) as scratch:
                 attempt = await shrink_audio(
                     AudioJob(
                         program=program, path=task.path, footage=footage, plan=plan,
@@ -318,14 +330,3 @@ async def _copy(task: _Task) -> dict[str, Any]:
         "size_bytes": file.out.stat().st_size,
         "outcome": Outcome.ALREADY_FITS,
     }
-
-
-@contextmanager
-def _scratch(parent: Path) -> Iterator[Path]:
-    """Make a directory on the result's file system, so that the best attempt becomes it."""
-    directory = parent / f".haulier-{secrets.token_hex(8)}.haulier-partial"
-    directory.mkdir(mode=0o700)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)

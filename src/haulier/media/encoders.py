@@ -174,12 +174,12 @@ class Bitrate:
     Attributes:
         bps: bits per second.
         number: of the pass, from 1; its notes lie in the working directory.
-        is_tight: no half second may take much more than another.
+        window_s: the seconds over which it must be kept; None when only the whole counts.
     """
 
     bps: int
     number: int
-    is_tight: bool
+    window_s: float | None = None
 
 
 def video_arguments(
@@ -221,8 +221,8 @@ def _rate_arguments(codec: VideoCodec, rate: Bitrate) -> list[str]:
     arguments = ["-b:v", str(rate.bps)]
     if codec in {VideoCodec.H264, VideoCodec.VP9}:
         arguments += ["-pass", str(rate.number), "-passlogfile", "notes"]
-    if rate.is_tight and codec in {VideoCodec.H264, VideoCodec.HEVC}:
-        arguments += ["-maxrate", str(rate.bps), "-bufsize", str(rate.bps // 2)]
+    if rate.window_s is not None and codec in {VideoCodec.H264, VideoCodec.HEVC}:
+        arguments += ["-maxrate", str(rate.bps), "-bufsize", str(round(rate.bps * rate.window_s))]
     return arguments
 
 

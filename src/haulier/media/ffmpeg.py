@@ -32,7 +32,7 @@ INPUT_FORMATS = (
     "mpc,mpc8,tak,dsf"
 )
 _QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-y")
-_PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.2")
+_PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.1")
 _TAIL_BYTES = 4000
 _COMPLAINT_CHARS = 300
 # Tokens and keys stay behind; arenas would be reserved address space, and that is limited.

@@ -8,8 +8,9 @@ would have hit; the first look is not repeated.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from haulier.core.bitrate import (
     next_log_rate,
     overhead_bytes,
     packets_in,
+    plan_video,
+    seen_need,
     video_bps_for,
 )
 from haulier.errors import DoesNotFit
@@ -41,6 +44,11 @@ Report = Callable[[str, float], None]
 
 _FIRST_PASS_SHARE = 0.3
 _SHORT_FRAMES = 120
+_LEAST_WINDOW_S = 0.3
+_WINDOW_SHARE = 0.4
+_BURSTS_SHARE = 0.8
+# Of each frame its mean quantizer, and bits for texture, motion and the rest.
+_NOTES = re.compile(r" aq:([\d.]+) tex:(\d+) mv:(\d+) misc:(\d+) ")
 # An encoder that is held back by its finest quantizer stays near it.
 _NEAR_FINEST = 4
 _NO_GROWTH = 1.02
@@ -103,20 +111,32 @@ class _FirstLook:
     sound: Path | None
     sound_bytes: int
     packets: int
+    quantizer: float | None
+    bits: int
 
 
-async def shrink_video(job: VideoJob, report: Report) -> Attempt:
+async def shrink_video(job: VideoJob, report: Report) -> tuple[Attempt, VideoPlan]:
     """Encode a film so that it lands at 92 to 100 % of the target, and never above.
+
+    Returns the best attempt, and the plan it follows: that of the job, or one with a larger picture
+    when the content turns out to need less than most.
 
     Raises:
         DoesNotFit: it stays above the target after two corrections.
         EncoderFailed, StorageFull, MediaTooDemanding: as `run_ffmpeg`.
     """
     look = await _look(job, report)
+    if (plan := _larger_plan(job, look)) is not None:
+        job = replace(job, plan=plan)
+        look = await _look(job, report)
+    return await _land(job, look, report), job.plan
+
+
+async def _land(job: VideoJob, look: _FirstLook, report: Report) -> Attempt:
     fixed = look.sound_bytes + overhead_bytes(
         job.container, frames=look.frames, packets=look.packets
     )
-    bps = video_bps_for(
+    first_bps = bps = video_bps_for(
         job.target_bytes,
         frames=look.frames,
         fps=job.plan.fps,
@@ -124,26 +144,67 @@ async def shrink_video(job: VideoJob, report: Report) -> Attempt:
         packets=look.packets,
         container=job.container,
     )
+    window_s = _window_s(job)
     tries: list[tuple[float, int]] = []
     best, last = None, None
     for corrections in range(MOST_CORRECTIONS + 1):
-        attempt = await _encode(job, look, bps, corrections, last, report)
-        if attempt.size_bytes <= job.target_bytes:
+        rate = Bitrate(bps, job.encoder.passes, window_s)
+        attempt = await _encode(job, look, rate, corrections, last, report)
+        size_bytes = attempt.size_bytes
+        if size_bytes <= job.target_bytes:
             best = max(best or attempt, attempt, key=lambda each: each.size_bytes)
-        if is_near(attempt.size_bytes, job.target_bytes) or attempt.is_finest:
+        if is_near(size_bytes, job.target_bytes) or attempt.is_finest:
             break
-        tries.append((math.log(bps), attempt.size_bytes))
+        last = attempt
+        if window_s is not None and size_bytes < _BURSTS_SHARE * job.target_bytes:
+            # It comes in bursts, which the window cuts off.
+            window_s, bps, tries = None, first_bps, []
+            continue
+        tries.append((math.log(bps), size_bytes))
         bps = round(
             math.exp(next_log_rate(tries, target_bytes=job.target_bytes, fixed_bytes=fixed))
         )
-        last = attempt
     if best is None:
         raise DoesNotFit(
-            f"{job.path.name} came to {attempt.size_bytes} bytes at best; {job.target_bytes} were "
-            f"asked for",
-            smallest_bytes=math.ceil(attempt.size_bytes * _MARGIN),
+            f"{job.path.name} came to {size_bytes} bytes; {job.target_bytes} were asked for",
+            smallest_bytes=math.ceil(size_bytes * _MARGIN),
         )
-    return best
+    return replace(best, corrections=corrections)
+
+
+def _larger_plan(job: VideoJob, look: _FirstLook) -> VideoPlan | None:
+    """Return a plan with more pixels when the first pass shows that they have bits enough."""
+    if look.quantizer is None:
+        return None
+    need = seen_need(job.plan, bits=look.bits, frames=look.frames, quantizer=look.quantizer)
+    plan = plan_video(job.footage, job.target_bytes, name=job.path.name, seen_need=need)
+    return plan if _pixel_rate(plan) > _pixel_rate(job.plan) else None
+
+
+def _first_pass_notes(job: VideoJob) -> tuple[float | None, int]:
+    """Return the quantizer of the mean bit, and the bits of all pictures, where they are noted."""
+    notes = job.scratch / "notes-0.log"
+    if job.codec is not VideoCodec.H264 or not notes.exists():
+        return None, 0
+    found = _NOTES.findall(notes.read_text("ascii", "replace"))
+    frames = [(float(quantizer), sum(map(int, bits))) for quantizer, *bits in found]
+    # Pictures that stand still take next to nothing, and should not count for more.
+    bits = sum(taken for _, taken in frames)
+    if not bits:
+        return None, 0
+    return sum(quantizer * taken for quantizer, taken in frames) / bits, bits
+
+
+def _pixel_rate(plan: VideoPlan) -> float:
+    return plan.width * plan.height * plan.fps
+
+
+def _window_s(job: VideoJob) -> float | None:
+    """Return the window of films with too few frames to make up for what was misjudged: without
+    one, a second of noise takes up to half more than it should."""
+    if job.footage.duration_s * job.plan.fps >= _SHORT_FRAMES:
+        return None
+    return min(max(job.footage.duration_s * _WINDOW_SHARE, _LEAST_WINDOW_S), 1.0)
 
 
 async def _look(job: VideoJob, report: Report) -> _FirstLook:
@@ -152,7 +213,14 @@ async def _look(job: VideoJob, report: Report) -> _FirstLook:
     sound, track = job.plan.sound, job.scratch / "sound"
     arguments: list[str] = []
     if reads_pictures:
-        arguments += [*_pictures(job, job.plan.video_bps, 1), "-an", *_BARE, "-f", "null", "-"]
+        arguments += [
+            *_pictures(job, Bitrate(job.plan.video_bps, 1, _window_s(job))),
+            "-an",
+            *_BARE,
+            "-f",
+            "null",
+            "-",
+        ]
     if sound is not None:
         arguments += ["-map", "0:a:0", *audio_arguments(job.encoder.audio, sound)]
         arguments += ["-vn", *_BARE, *container_arguments(job.container), track.name]
@@ -162,22 +230,23 @@ async def _look(job: VideoJob, report: Report) -> _FirstLook:
             job, [*input_of(job.path), *arguments], "first pass", 0, _FIRST_PASS_SHARE, report
         )
         frames = (encoded.frames if reads_pictures else 0) or frames
+    quantizer, bits = _first_pass_notes(job)
     if sound is None:
-        return _FirstLook(frames, None, 0, 0)
+        return _FirstLook(frames, None, 0, 0, quantizer, bits)
     packets = packets_in(job.encoder.audio, job.footage.duration_s)
     size_bytes = track.stat().st_size - overhead_bytes(job.container, packets=packets)
-    return _FirstLook(frames, track, max(size_bytes, 0), packets)
+    return _FirstLook(frames, track, max(size_bytes, 0), packets, quantizer, bits)
 
 
 async def _encode(
-    job: VideoJob, look: _FirstLook, bps: int, corrections: int, last: Attempt | None,
+    job: VideoJob, look: _FirstLook, rate: Bitrate, corrections: int, last: Attempt | None,
     report: Report,
 ) -> Attempt:  # fmt: skip
     out = job.scratch / f"attempt{corrections}"
     arguments = [*input_of(job.path)]
     if look.sound is not None:
         arguments += ["-i", look.sound.name]
-    arguments += _pictures(job, bps, job.encoder.passes)
+    arguments += _pictures(job, rate)
     if look.sound is not None:
         arguments += ["-map", "1:a:0", "-c:a", "copy"]
     arguments += [*_BARE, *container_arguments(job.container), out.name]
@@ -188,25 +257,24 @@ async def _encode(
         path=out,
         size_bytes=size_bytes,
         corrections=corrections,
-        is_finest=_is_finest(job, encoded, size_bytes, last),
+        is_finest=_is_finest(job, look, encoded, size_bytes, last),
     )
 
 
-def _is_finest(job: VideoJob, encoded: Encoded, size_bytes: int, last: Attempt | None) -> bool:
+def _is_finest(
+    job: VideoJob, look: _FirstLook, encoded: Encoded, size_bytes: int, last: Attempt | None
+) -> bool:
     if size_bytes > job.target_bytes or is_near(size_bytes, job.target_bytes):
         return False
-    if last is not None and last.size_bytes < size_bytes < last.size_bytes * _NO_GROWTH:
+    if last is not None and last.size_bytes <= size_bytes < last.size_bytes * _NO_GROWTH:
         return True
-    quantizers = encoded.quantizers
-    nearly = job.encoder.finest + _NEAR_FINEST
-    return bool(quantizers) and sum(quantizers) / len(quantizers) <= nearly
+    coarsest = max(encoded.quantizers, default=None)
+    quantizer = coarsest if look.quantizer is None else look.quantizer
+    return quantizer is not None and quantizer <= job.encoder.finest + _NEAR_FINEST
 
 
-def _pictures(job: VideoJob, bps: int, number: int) -> list[str]:
+def _pictures(job: VideoJob, rate: Bitrate) -> list[str]:
     plan = job.plan
-    # Too few frames to make up for what was misjudged: without bounds they miss by a quarter.
-    is_tight = job.footage.duration_s * plan.fps < _SHORT_FRAMES
-    rate = Bitrate(bps, number, is_tight)
     fps = Fraction(plan.fps).limit_denominator(1001)
     scale = f"scale={plan.width}:{plan.height}:flags=lanczos"
     chain = ",".join([*job.filters, f"fps={fps}", scale, "setsar=1", "format=yuv420p"])
