@@ -105,7 +105,7 @@ async def test_a_file_whose_hash_was_named_is_hashed_before_it_is_handed_out(mak
                 continue
             with pytest.raises(errors.ChecksumMismatch):
                 await manager.assemble_file(info.session_id)
-            with pytest.raises(errors.SessionGone):
+            with pytest.raises(errors.ChecksumMismatch):
                 await manager.assemble_file(info.session_id)
 
 
