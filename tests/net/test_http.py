@@ -282,3 +282,58 @@ async def test_the_connection_is_used_again(server: RangeServer, client: HttpCli
         await get(client, server.url("/a"))
         peers |= server._connections
     assert len(peers) == 1
+
+
+# --- bodies that come in pieces
+
+
+async def test_a_body_in_pieces(server: RangeServer, client: HttpClient) -> None:
+    server.put("/a", b"taken")
+    asked = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal asked
+        asked += 1
+        yield b"one"
+        yield memoryview(b"two")
+
+    async with client.open(
+        "POST", server.url("/a"), headers={"Content-Length": "6"}, body=body
+    ) as answer:
+        assert await answer.read() == b"taken"
+    assert asked == 1
+    assert server.log[0].headers["content-length"] == "6"
+
+
+async def test_what_the_body_raises_is_passed_on(server: RangeServer, client: HttpClient) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise errors.SourceChanged("it changed")
+
+    server.put("/a", b"")
+    with pytest.raises(errors.SourceChanged):
+        await get_with(client, server.url("/a"), body)
+
+
+async def test_a_body_that_nobody_takes_stalls(client: HttpClient) -> None:
+    never = asyncio.Event()
+
+    async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await never.wait()
+        writer.close()
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield bytes(1 << 20)
+
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    with pytest.raises(errors.TimedOut):
+        await get_with(client, url, body, length=64 << 20)
+    never.set()
+    server.close()
+
+
+async def get_with(client: HttpClient, url: str, body: Any, *, length: int = 6) -> None:
+    async with client.open("POST", url, headers={"Content-Length": str(length)}, body=body):
+        pass

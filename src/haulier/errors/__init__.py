@@ -18,7 +18,8 @@
     │   │   ├── ConnectionLost
     │   │   ├── TimedOut
     │   │   ├── RateLimited
-    │   │   └── ServiceFault
+    │   │   ├── ServiceFault
+    │   │   └── AttachmentNotReady
     │   ├── AccessDenied
     │   ├── NoSuchBucket
     │   ├── NoSuchObject
@@ -40,6 +41,12 @@
     │   ├── MediaTooDemanding
     │   ├── DoesNotFit
     │   └── EncoderFailed
+    ├── ChatError                     a messenger said no
+    │   ├── BadBotToken
+    │   ├── ChatDenied
+    │   ├── ChatNotFound
+    │   ├── AttachmentRefused
+    │   └── MessageUncertain
     ├── FileError                     a stored file, or one on its way in
     │   ├── ValidationError
     │   │   └── InconsistentLength
@@ -104,6 +111,15 @@ from haulier.errors.base import (
     UnknownReference,
     UsageError,
 )
+from haulier.errors.chats import (
+    AttachmentNotReady,
+    AttachmentRefused,
+    BadBotToken,
+    ChatDenied,
+    ChatError,
+    ChatNotFound,
+    MessageUncertain,
+)
 from haulier.errors.files import (
     ChecksumMismatch,
     ChunkConflict,
@@ -163,8 +179,14 @@ from haulier.errors.stores import (
 __all__ = [
     "AccessDenied",
     "AddressRefused",
+    "AttachmentNotReady",
+    "AttachmentRefused",
+    "BadBotToken",
     "BadDigest",
     "CatalogError",
+    "ChatDenied",
+    "ChatError",
+    "ChatNotFound",
     "ChecksumMismatch",
     "ChunkConflict",
     "ChunksMissing",
@@ -189,6 +211,7 @@ __all__ = [
     "LockLost",
     "MediaError",
     "MediaTooDemanding",
+    "MessageUncertain",
     "MissingExtra",
     "MissingProgram",
     "NoSuchBucket",

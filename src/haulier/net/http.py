@@ -9,10 +9,20 @@ there. No cookies, no proxy and no netrc from the environment, no retry, no deco
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Mapping,
+)
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
@@ -30,6 +40,9 @@ PIECE_BYTES = 1 << 20
 MAX_REDIRECTS = 10
 MAX_CONNECTIONS = 32
 USER_AGENT = f"haulier/{__version__}"
+
+Body = bytes | Callable[[], AsyncIterable[bytes | memoryview]]
+"""What is sent along: all of it, or what makes it piece by piece, afresh for each hop."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Sent on to another host; anything else may be meant for the first one's eyes only.
@@ -99,6 +112,10 @@ class HttpClient:
         stall_timeout_s: for the next bytes of an answer.
         max_redirects: hops that are followed.
         user_agent: how we introduce ourselves.
+        ca_file: certificates (PEM) that are trusted besides the system's.
+
+    Raises:
+        ConfigurationError: `ca_file` can't be read as such.
     """
 
     def __init__(
@@ -109,12 +126,14 @@ class HttpClient:
         stall_timeout_s: float = STALL_TIMEOUT_S,
         max_redirects: int = MAX_REDIRECTS,
         user_agent: str = USER_AGENT,
+        ca_file: Path | None = None,
     ) -> None:
         self._guard = guard or AddressGuard()
         self._connect_timeout_s = connect_timeout_s
         self._stall_timeout_s = stall_timeout_s
         self._max_redirects = max_redirects
         self._user_agent = user_agent
+        self._tls = None if ca_file is None else _trusting(ca_file)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -141,7 +160,7 @@ class HttpClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: Body | None = None,
         accept: Collection[int] = (),
     ) -> AsyncIterator[HttpAnswer]:
         """Send a request and open its answer; leaving the block gives the connection back.
@@ -150,7 +169,9 @@ class HttpClient:
             method: `GET`, `HEAD`, …
             url: http or https. Bytes that are escaped in it already stay as they are.
             headers: sent along; to another host only those known to hold no secret.
-            body: sent along, again at each hop that keeps the method.
+            body: sent along, again at each hop that keeps the method. One that comes in pieces
+                needs a Content-Length among the headers, else it is sent in chunks; what it
+                raises of ours is passed on.
             accept: statuses from 300 on that are no error here.
 
         Raises:
@@ -184,17 +205,34 @@ class HttpClient:
     async def _request(self, hop: _Hop, what: str) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Accept-Encoding": "identity", "User-Agent": self._user_agent, **hop.headers}
         try:
-            response = await self._open_session().request(
-                hop.method,
-                _encoded(hop.url),
-                headers=headers,
-                data=hop.body,
-                allow_redirects=False,
-            )
+            async with asyncio.timeout(None) as limit:
+                response = await self._open_session().request(
+                    hop.method,
+                    _encoded(hop.url),
+                    headers=headers,
+                    data=self._watched(hop.body(), limit) if callable(hop.body) else hop.body,
+                    allow_redirects=False,
+                )
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise error_of_connection(exc, what, self._stall_timeout_s) from exc
         async with response:
             yield response
+
+    async def _watched(
+        self, pieces: AsyncIterable[bytes | memoryview], limit: asyncio.Timeout
+    ) -> AsyncIterator[bytes | memoryview]:
+        """Let `limit` strike when a piece, or the answer to the last, takes too long."""
+        loop = asyncio.get_running_loop()
+
+        def allow_more_time() -> None:
+            # A server may answer before it has all; nobody waits for the rest any more then.
+            with contextlib.suppress(RuntimeError):
+                limit.reschedule(loop.time() + self._stall_timeout_s)
+
+        async for piece in pieces:
+            allow_more_time()
+            yield piece
+        allow_more_time()
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -202,7 +240,9 @@ class HttpClient:
                 self._guard, aiohttp.ThreadedResolver(), timeout_s=self._connect_timeout_s
             )
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=resolver, limit=MAX_CONNECTIONS),
+                connector=aiohttp.TCPConnector(
+                    resolver=resolver, limit=MAX_CONNECTIONS, ssl=self._tls or True
+                ),
                 timeout=aiohttp.ClientTimeout(
                     total=None,
                     sock_connect=self._connect_timeout_s,
@@ -219,7 +259,7 @@ class HttpClient:
 class _Hop:
     """One request of a chain of redirects."""
 
-    def __init__(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> None:
+    def __init__(self, method: str, url: str, headers: dict[str, str], body: Body | None) -> None:
         self.method, self.url, self.headers, self.body = method, url, headers, body
 
     def followed(self, status: int, came_from: str, target: str) -> _Hop:
@@ -246,6 +286,18 @@ def _keeps_secrets(old: SplitResult, new: SplitResult) -> bool:
     if (old.scheme, new.scheme) == ("http", "https"):
         return old.port in {None, 80} and new.port in {None, 443}
     return old.scheme == new.scheme and old.port == new.port
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise errors.ConfigurationError(
+            f"{ca_file} can't be read as certificates: {exc}",
+            hint="Name a file of certificates in PEM form.",
+        ) from exc
+    return context
 
 
 def _encoded(url: str) -> yarl.URL:
@@ -312,6 +364,8 @@ _STATUSES: dict[int, tuple[type[errors.HaulierError], str | None]] = {
 
 def error_of_connection(exc: Exception, what: str, stall_timeout_s: float) -> errors.HaulierError:
     """Return the error that a failing connection means; `what` names the request."""
+    if isinstance(exc.__cause__, errors.HaulierError):  # raised by what makes the body
+        return exc.__cause__
     if isinstance(exc, aiohttp.ClientSSLError):
         return errors.AddressRefused(
             f"{what}: no trusted TLS connection: {exc}",

@@ -1,0 +1,1 @@
+"""Bots of the MAX messenger: messages, files of any size, polling and webhooks."""
