@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LOCKS = sorted(REPOSITORY.glob("requirements*.lock"))
 PLACES = ("src", "tests", "docs", "tools", "benchmarks", ".ci")
 MAX_MODULE_LINES = 500
+MAX_DECISION_LINES = 40
 
 
 def test_the_floors_hold() -> None:
@@ -32,6 +33,14 @@ def test_modules_are_short() -> None:
     modules = (REPOSITORY / "src").rglob("*.py")
     lengths = {str(path): len(path.read_text("utf-8").splitlines()) for path in modules}
     assert {path: n for path, n in lengths.items() if n > MAX_MODULE_LINES} == {}
+
+
+def test_decisions_are_short() -> None:
+    lengths = {
+        path.name: len(path.read_text("utf-8").splitlines())
+        for path in (REPOSITORY / "docs" / "adr").glob("*.md")
+    }
+    assert {name: n for name, n in lengths.items() if n > MAX_DECISION_LINES} == {}
 
 
 # --- what the repository's text may not say
