@@ -226,10 +226,13 @@ def _rate_arguments(codec: VideoCodec, rate: Bitrate) -> list[str]:
     return arguments
 
 
-def audio_arguments(codec: AudioCodec, sound: SoundPlan) -> list[str]:
-    """Return the arguments that encode sound at 48 kHz; it starts with the file, if in silence."""
+def audio_arguments(codec: AudioCodec, sound: SoundPlan, *, first: str = "") -> list[str]:
+    """Return the arguments that encode sound at 48 kHz; it starts with the file, if in silence.
+
+    Filters in `first`, each with a comma behind, go before the others.
+    """
     arguments = ["-c:a", AUDIO_ENCODERS[codec], "-b:a", str(sound.audio_bps)]
-    arguments += ["-ac", str(sound.channels), "-af", "aresample=48000:async=1:first_pts=0"]
+    arguments += ["-ac", str(sound.channels), "-af", f"{first}aresample=48000:async=1:first_pts=0"]
     if codec is AudioCodec.MP3:
         arguments += ["-abr", "1"]
     return arguments
