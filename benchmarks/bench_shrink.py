@@ -111,7 +111,7 @@ def make_pictures(folder: Path) -> None:
 
 
 def make_film(folder: Path, kind: str, seconds: int, fps: int) -> Path:
-    out = folder / f"{kind}-{seconds}-{fps}.mkv"
+    out = folder / f"{kind}-{seconds}-{fps}.mp4"
     still = ["-loop", "1", "-framerate", str(fps)]
     inputs, chain = {
         "film": (

@@ -19,8 +19,11 @@ ACCEPTED_SHARE = 0.92
 """What lands between this share of the target and all of it is not encoded again."""
 MOST_CORRECTIONS = 2
 _AIM = 0.975
-# A second miss would be worse than a little less: the middle of what is accepted.
-_CORRECTED_AIM = 0.96
+# Encoders err more on few frames.
+_FEW_FRAMES = 300
+_AIM_FEW = 0.95
+# By the number of tries: the last miss would be worse than a little less.
+_CORRECTED_AIMS = (0.96, 0.945)
 _MOST_SLOPE = 4.0
 
 
@@ -230,7 +233,8 @@ def video_bps_for(
         container: what both will be kept in.
     """
     fixed = sound_bytes + overhead_bytes(container, frames=frames, packets=packets)
-    return max(round((target_bytes * _AIM - fixed) * 8 * fps / frames), 1)
+    aim = _AIM_FEW if frames < _FEW_FRAMES else _AIM
+    return max(round((target_bytes * aim - fixed) * 8 * fps / frames), 1)
 
 
 def next_log_rate(
@@ -243,7 +247,8 @@ def next_log_rate(
         target_bytes: most bytes the result should take.
         fixed_bytes: of each result, what does not depend on the rate.
     """
-    wanted = math.log(max(target_bytes * _CORRECTED_AIM - fixed_bytes, 1))
+    aim = _CORRECTED_AIMS[min(len(tries), len(_CORRECTED_AIMS)) - 1]
+    wanted = math.log(max(target_bytes * aim - fixed_bytes, 1))
     points = [(rate, math.log(max(size - fixed_bytes, 1)) - wanted) for rate, size in tries]
     # Between one below and one above, where there are such; else from the two nearest.
     under = [point for point in points if point[1] <= 0]

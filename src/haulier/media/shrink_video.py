@@ -136,7 +136,7 @@ async def _land(job: VideoJob, look: _FirstLook, report: Report) -> Attempt:
     fixed = look.sound_bytes + overhead_bytes(
         job.container, frames=look.frames, packets=look.packets
     )
-    first_bps = bps = video_bps_for(
+    bps = video_bps_for(
         job.target_bytes,
         frames=look.frames,
         fps=job.plan.fps,
@@ -157,8 +157,9 @@ async def _land(job: VideoJob, look: _FirstLook, report: Report) -> Attempt:
             break
         last = attempt
         if window_s is not None and size_bytes < _BURSTS_SHARE * job.target_bytes:
-            # It comes in bursts, which the window cuts off.
-            window_s, bps, tries = None, first_bps, []
+            # It comes in bursts, which the window cuts off, and calm, which needs no more.
+            window_s, tries, last = None, [], None
+            bps = round(bps * math.sqrt(job.target_bytes / size_bytes))
             continue
         tries.append((math.log(bps), size_bytes))
         bps = round(
@@ -169,7 +170,7 @@ async def _land(job: VideoJob, look: _FirstLook, report: Report) -> Attempt:
             f"{job.path.name} came to {size_bytes} bytes; {job.target_bytes} were asked for",
             smallest_bytes=math.ceil(size_bytes * _MARGIN),
         )
-    return replace(best, corrections=corrections)
+    return replace(best, corrections=corrections, is_finest=attempt.is_finest)
 
 
 def _larger_plan(job: VideoJob, look: _FirstLook) -> VideoPlan | None:
@@ -266,8 +267,9 @@ def _is_finest(
 ) -> bool:
     if size_bytes > job.target_bytes or is_near(size_bytes, job.target_bytes):
         return False
-    if last is not None and last.size_bytes <= size_bytes < last.size_bytes * _NO_GROWTH:
-        return True
+    if last is not None and last.size_bytes < job.target_bytes:
+        # It was given more, and took no more.
+        return size_bytes < last.size_bytes * _NO_GROWTH
     coarsest = max(encoded.quantizers, default=None)
     quantizer = coarsest if look.quantizer is None else look.quantizer
     return quantizer is not None and quantizer <= job.encoder.finest + _NEAR_FINEST
