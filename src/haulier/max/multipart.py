@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from haulier import errors
+from haulier.core.checksums import crc64nvme
 from haulier.core.progress import Meter
 from haulier.max.client import MaxClient
 from haulier.max.source_file import SourceFile
@@ -31,8 +32,8 @@ async def upload_multipart(
     mime_type: str,
     meter: Meter | None = None,
     boundary: Callable[[int], str] = secrets.token_hex,
-) -> str:
-    """Send a file in one request and return its token; another slot is used for each attempt.
+) -> tuple[str, int]:
+    """Send a file in one request; another slot is used for each attempt.
 
     Args:
         client: asks for slots, and has the connections.
@@ -43,26 +44,29 @@ async def upload_multipart(
         meter: told the bytes; ending it is the caller's affair.
         boundary: returns random text of so many bytes, which stands around the file.
 
+    Returns:
+        Its token, and the CRC-64/NVME of what was sent.
+
     Raises:
         SourceChanged: the file was written to meanwhile.
         ChatError: MAX does not take the file.
         Transient: attempts are used up. Others: as `MaxClient.get_upload_url`.
     """
 
-    async def attempt() -> str:
+    async def attempt() -> tuple[str, int]:
         slot = await client.get_upload_url(type_)
         form = _Form(
             source, name=name, mime_type=mime_type, boundary=boundary(_BOUNDARY_BYTES), meter=meter
         )
         try:
-            return await _send(client, slot, form, name)
+            return await _send(client, slot, form, name), form.crc
         except BaseException:
             form.take_back()
             raise
 
-    token = await client.retries.run(attempt)
+    sent = await client.retries.run(attempt)
     source.check()
-    return token
+    return sent
 
 
 async def _send(client: MaxClient, slot: UploadSlot, form: _Form, name: str) -> str:
@@ -98,7 +102,7 @@ class _Form:
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         self._source = source
         self._meter = meter
-        self._counted = 0
+        self._counted = self.crc = 0
         length = len(self._head) + source.size_bytes + len(self._tail)
         self.headers = {
             "Content-Type": f"multipart/form-data; boundary={boundary}",
@@ -110,6 +114,7 @@ class _Form:
         yield self._head
         for index in range(self._source.blocks):
             block = await in_thread(partial(self._read, index))
+            self.crc = crc64nvme(block, self.crc)
             yield block
             self._count(len(block))
         yield self._tail

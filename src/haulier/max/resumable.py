@@ -13,7 +13,7 @@ from functools import partial
 from urllib.parse import quote
 
 from haulier import errors
-from haulier.core.checksums import crc64nvme
+from haulier.core.checksums import combine_crc64nvme, crc64nvme
 from haulier.core.progress import Meter
 from haulier.max.client import MaxClient
 from haulier.max.source_file import BLOCK_BYTES, SourceFile
@@ -69,8 +69,8 @@ class ResumableUpload:
         self._furthest = self._counted = self._advances = self._slots = 0
         self._range_refusals = 0
 
-    async def run(self) -> str:
-        """Send what is missing and return the file's token.
+    async def run(self) -> tuple[str, int]:
+        """Send what is missing; return the file's token and the CRC-64/NVME of what was sent.
 
         Raises:
             SourceChanged: the file was written to meanwhile.
@@ -90,7 +90,14 @@ class ResumableUpload:
         self._count(self._size, is_resumed=self._state.token is not None)
         if self._state.token is None:
             await in_thread(lambda _: self._state.finish(token))
-        return token
+        return token, self._crc()
+
+    def _crc(self) -> int:
+        whole = 0
+        for index, crc in enumerate(self._state.crcs):
+            length = min(BLOCK_BYTES, self._size - index * BLOCK_BYTES)
+            whole = combine_crc64nvme(whole, crc, length)
+        return whole
 
     async def _is_as_sent(self) -> bool:
         """Whether the file still begins with what an earlier process sent of it.

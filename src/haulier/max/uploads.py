@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from haulier.core.checksums import format_checksum
 from haulier.core.file_names import clean_name
 from haulier.core.mime import UNKNOWN_TYPE
 from haulier.core.progress import Meter
@@ -25,12 +26,18 @@ MULTIPART_BELOW_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uploaded:
-    """A file that MAX has; `token` names it in messages of this bot."""
+    """A file that MAX has.
+
+    Attributes:
+        token: names it in messages of this bot.
+        checksum: `crc64nvme:…` of what was sent.
+    """
 
     type: UploadType
     token: str = field(repr=False)
     name: str
     size_bytes: int
+    checksum: str
 
 
 class Uploader:
@@ -84,6 +91,7 @@ class Uploader:
         name: str | None = None,
         mime_type: str = UNKNOWN_TYPE,
         meter: Meter | None = None,
+        is_temporary: bool = False,
     ) -> AsyncIterator[Uploaded]:
         """Send a file, and have its token at hand while the block runs.
 
@@ -96,6 +104,7 @@ class Uploader:
             name: what it is called there; the file's own name when left out.
             mime_type: told with files that go in one request.
             meter: told size and bytes; ending it is the caller's affair.
+            is_temporary: the file will be gone after this: nothing is kept to go on with.
 
         Raises:
             SourceChanged: the file was written to meanwhile; nothing mixed was sent.
@@ -112,17 +121,16 @@ class Uploader:
             if meter is not None:
                 meter.set_total(source.size_bytes)
             if source.size_bytes < self._multipart_below:
-                token = await upload_multipart(
+                token, crc = await upload_multipart(
                     self._client, source, type_=kind, name=name, mime_type=mime_type, meter=meter
                 )
-                yield Uploaded(type=kind, token=token, name=name, size_bytes=source.size_bytes)
+                yield _uploaded(source, kind, name, token, crc)
                 return
             key = json.dumps([self._client.bot_id, kind, name, str(path.absolute())])
-            state = await in_thread(
-                lambda _: UploadState(self._state_folder, key, source.size_bytes)
-            )
+            folder = None if is_temporary else self._state_folder
+            state = await in_thread(lambda _: UploadState(folder, key, source.size_bytes))
             stack.callback(state.close)
-            token = await ResumableUpload(
+            token, crc = await ResumableUpload(
                 self._client,
                 source,
                 type_=kind,
@@ -131,5 +139,15 @@ class Uploader:
                 meter=meter,
                 chunk_bytes=self._chunk_bytes,
             ).run()
-            yield Uploaded(type=kind, token=token, name=name, size_bytes=source.size_bytes)
+            yield _uploaded(source, kind, name, token, crc)
             await in_thread(lambda _: state.discard())
+
+
+def _uploaded(source: SourceFile, kind: UploadType, name: str, token: str, crc: int) -> Uploaded:
+    return Uploaded(
+        type=kind,
+        token=token,
+        name=name,
+        size_bytes=source.size_bytes,
+        checksum=format_checksum("crc64nvme", crc),
+    )

@@ -1,0 +1,396 @@
+"""Files in and out of chats, each by one call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from haulier import errors
+from haulier.core.progress import Meter, ProgressBoard
+from haulier.core.records import new_operation_id
+from haulier.max.client import MaxClient
+from haulier.max.fetching import MEDIA_HOSTS, Fetcher
+from haulier.max.models import Attachment, Message
+from haulier.max.opening import Source, opened
+from haulier.max.outgoing import MOST_ATTACHMENTS, Outgoing, To
+from haulier.max.preparing import OverLimit, Prepared, Preparer
+from haulier.max.upload_types import UploadType
+from haulier.max.uploads import Uploaded, Uploader
+from haulier.media.transcribe import Transcriber
+from haulier.transfer.download import DownloadReceipt
+
+READY_LEAST_S = 60.0
+READY_BYTES_PER_S = 4 << 20
+_UPLOADS_AT_ONCE = 3
+
+
+def ready_within_s(size_bytes: int) -> float:
+    """Return how many seconds MAX is given to process files of that size together."""
+    return READY_LEAST_S + size_bytes / READY_BYTES_PER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentFile:
+    """A file that is in a chat, or could not be sent.
+
+    Attributes:
+        name, mime_type, size_bytes, type: as it was sent; None where that was not found out.
+        checksum: `crc64nvme:…` of what was sent.
+        token: sends it again without an upload.
+        message: which it is in; None when it could not be sent.
+        warnings: what does not fit together, such as name and content.
+        error: why it could not be sent.
+    """
+
+    name: str
+    type: UploadType | None = None
+    mime_type: str | None = None
+    size_bytes: int | None = None
+    checksum: str | None = None
+    token: str | None = None
+    message: Message | None = None
+    warnings: tuple[str, ...] = ()
+    error: errors.HaulierError | None = None
+
+
+class FileManager:
+    """Sends files to chats and fetches them from there.
+
+    Args:
+        client: the bot.
+        uploader: sends the bytes; one that keeps unfinished uploads in memory when left out.
+        preparer: looks at files before they are sent.
+        board: shows how far files are.
+        scratch: the directory for temporary files; the system's when None.
+        transcriber: tells what is said in sound that MAX has no transcription of.
+        hosts: domains that attachments are fetched from, besides the API's own host.
+    """
+
+    def __init__(
+        self,
+        client: MaxClient,
+        *,
+        uploader: Uploader | None = None,
+        preparer: Preparer | None = None,
+        board: ProgressBoard | None = None,
+        scratch: Path | None = None,
+        transcriber: Transcriber | None = None,
+        hosts: Collection[str] = MEDIA_HOSTS,
+    ) -> None:
+        self._client = client
+        self._uploader = uploader or Uploader(client)
+        self._preparer = preparer or Preparer()
+        self._board = board
+        self._scratch = scratch
+        self._transcriber = transcriber
+        self._fetcher = Fetcher(client, hosts=hosts)
+        self._slots = asyncio.Semaphore(_UPLOADS_AT_ONCE)
+
+    async def send_file(
+        self,
+        to: int | To,
+        source: Source,
+        *,
+        text: str | None = None,
+        name: str | None = None,
+        as_type: UploadType | None = None,
+        over_limit: OverLimit | None = None,
+        **message: Any,
+    ) -> SentFile:
+        """Send anything, as what it is by its content.
+
+        Args:
+            to: a chat's id, or `To`.
+            source: a path, a link, bytes, an open file, or an async iterator of bytes.
+            text: stands in the same message.
+            name: what the file is called; the path's or link's when left out.
+            as_type: instead of what it is by its content.
+            over_limit: what to do when MAX does not take it so: refuse, as file, compress.
+            **message: `text_format`, `notify`, `reply_to` of `MaxClient.send_message`.
+
+        Raises:
+            As `Preparer.prepare`, `Uploader.uploading` and `MaxClient.send_message`. What was
+            uploaded and not sent is not uploaded again by the next call, when the uploader
+            keeps states.
+        """
+        async with self._prepared(source, name, as_type, over_limit) as file:
+            [sent] = await self._send(To.of(to), [file], text, message)
+        return sent
+
+    async def send_image(self, to: int | To, source: Source, **options: Any) -> SentFile:
+        """Send a picture; as `send_file`."""
+        return await self.send_file(to, source, as_type=UploadType.IMAGE, **options)
+
+    async def send_video(self, to: int | To, source: Source, **options: Any) -> SentFile:
+        """Send a video; as `send_file`."""
+        return await self.send_file(to, source, as_type=UploadType.VIDEO, **options)
+
+    async def send_audio(self, to: int | To, source: Source, **options: Any) -> SentFile:
+        """Send sound; as `send_file`."""
+        return await self.send_file(to, source, as_type=UploadType.AUDIO, **options)
+
+    async def send_document(self, to: int | To, source: Source, **options: Any) -> SentFile:
+        """Send a file as it is, whatever it is; as `send_file`."""
+        return await self.send_file(to, source, as_type=UploadType.FILE, **options)
+
+    async def send_album(
+        self,
+        to: int | To,
+        sources: Sequence[Source],
+        *,
+        text: str | None = None,
+        over_limit: OverLimit | None = None,
+        **message: Any,
+    ) -> list[SentFile]:
+        """Send pictures and videos together, up to 12 in a message; `text` stands in the first.
+
+        Nothing is sent unless all of them can be.
+
+        Raises:
+            UsageError: there are none, or one is neither picture nor video. Others: as
+            `send_file`.
+        """
+        sent: list[SentFile] = []
+        async with AsyncExitStack() as stack:
+            files = [
+                await stack.enter_async_context(self._prepared(one, None, None, over_limit))
+                for one in sources
+            ]
+            for file in files:
+                if not file.type.is_grouped:
+                    raise errors.UsageError(
+                        f"{file.name} is no picture or video that MAX shows",
+                        hint="Send it by `send_file`, or all of them by `send_files`.",
+                    )
+            if not files:
+                raise errors.UsageError("an album of nothing can't be sent", hint="Name files.")
+            for group in _groups(files):
+                sent += await self._send(To.of(to), group, text if not sent else None, message)
+        return sent
+
+    async def send_files(
+        self,
+        to: int | To,
+        sources: Sequence[Source],
+        *,
+        text: str | None = None,
+        over_limit: OverLimit | None = None,
+        as_type: UploadType | None = None,
+        **message: Any,
+    ) -> list[SentFile]:
+        """Send many: pictures and videos that follow each other together, all else alone.
+
+        One that fails does not stop the others; its `error` tells why. `text` stands in the
+        first message.
+
+        Returns:
+            What became of each, in the order given.
+        """
+        async with AsyncExitStack() as stack:
+            looked_at: list[Prepared | SentFile] = []
+            for source in sources:
+                try:
+                    entering = self._prepared(source, None, as_type, over_limit)
+                    looked_at.append(await stack.enter_async_context(entering))
+                except errors.HaulierError as error:
+                    looked_at.append(SentFile(name=_label(source), error=error))
+            sent: dict[int, SentFile] = {}
+            for group in _groups([one for one in looked_at if isinstance(one, Prepared)]):
+                try:
+                    done = await self._send(To.of(to), group, text, message)
+                    text = None
+                except errors.HaulierError as error:
+                    done = [replace(_told(file), error=error) for file in group]
+                sent |= {id(file): each for file, each in zip(group, done, strict=True)}
+        return [one if isinstance(one, SentFile) else sent[id(one)] for one in looked_at]
+
+    async def edit_media(
+        self, mid: str, source: Source, *, text: str | None = None, **options: Any
+    ) -> SentFile:
+        """Replace what is attached to a message; `text` stays as it is unless given.
+
+        Args:
+            mid: the message's id.
+            source: as in `send_file`.
+            text: the new text.
+            **options: `name`, `as_type`, `over_limit` of `send_file`.
+        """
+        given = [options.get(one) for one in ("name", "as_type", "over_limit")]
+        async with (
+            self._prepared(source, *given) as file,
+            self._uploading(file) as uploaded,
+        ):
+            await self._client.edit_message(
+                mid,
+                text,
+                attachments=[Outgoing.by_token(uploaded.type, uploaded.token)],
+                ready_within_s=ready_within_s(uploaded.size_bytes),
+            )
+            return _told(file, uploaded, await self._client.get_message(mid))
+
+    async def download(
+        self,
+        attachment: Attachment,
+        folder: Path,
+        *,
+        name: str | None = None,
+        mid: str | None = None,
+        max_height: int | None = None,
+        overwrite: bool = False,
+    ) -> DownloadReceipt:
+        """Save an attachment in a directory.
+
+        Args:
+            attachment: of a received message.
+            folder: where to; it exists.
+            name: what to call it; as its sender did when left out, made safe.
+            mid: the message it is in: its link is renewed from there when it has expired.
+            max_height: of a video: the best rendition that is at most so high.
+            overwrite: whether an existing file is replaced.
+
+        Raises:
+            AddressRefused: its link leads to no host of MAX.
+            UsageError: it has no link. VerificationFailed: its size is not what MAX tells.
+            Others: as `transfer.download.download`.
+        """
+        with self._metered(attachment.filename or attachment.type, "downloading") as meter:
+            return await self._fetcher.fetch(
+                attachment,
+                folder,
+                name=name,
+                mid=mid,
+                max_height=max_height,
+                overwrite=overwrite,
+                meter=meter,
+            )
+
+    async def transcription(self, attachment: Attachment, *, mid: str | None = None) -> str:
+        """Return what is said in received sound: as MAX tells it, else by the transcriber.
+
+        Raises:
+            UsageError: MAX tells nothing and there is no transcriber. Others: as `download` and
+            `Transcriber.transcribe`.
+        """
+        if attachment.transcription:
+            return attachment.transcription
+        if self._transcriber is None:
+            raise errors.UsageError(
+                "MAX tells no transcription", hint="Give the FileManager a `transcriber`."
+            )
+        async with opened(b"", None, http=self._client.transfers, scratch=self._scratch) as (
+            _,
+            _,
+            folder,
+        ):
+            saved = await self.download(attachment, folder, mid=mid)
+            return (await self._transcriber.transcribe(saved.path)).text
+
+    @asynccontextmanager
+    async def _prepared(
+        self,
+        source: Source,
+        name: str | None,
+        as_type: UploadType | None,
+        over_limit: OverLimit | None,
+    ) -> AsyncIterator[Prepared]:
+        async with opened(source, name, http=self._client.transfers, scratch=self._scratch) as (
+            path,
+            called,
+            folder,
+        ):
+            yield await self._preparer.prepare(
+                path, scratch=folder, name=called, as_type=as_type, over_limit=over_limit
+            )
+
+    async def _send(
+        self, to: To, files: Sequence[Prepared], text: str | None, message: dict[str, Any]
+    ) -> list[SentFile]:
+        """Send files in one message."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(stack.enter_async_context(self._uploading(file)))
+                        for file in files
+                    ]
+            except BaseExceptionGroup as failures:
+                raise failures.exceptions[0] from None
+            uploaded = [task.result() for task in tasks]
+            sent = await self._client.send_message(
+                to,
+                text,
+                attachments=[Outgoing.by_token(one.type, one.token) for one in uploaded],
+                ready_within_s=ready_within_s(sum(one.size_bytes for one in uploaded)),
+                **message,
+            )
+        return [_told(file, one, sent) for file, one in zip(files, uploaded, strict=True)]
+
+    @asynccontextmanager
+    async def _uploading(self, file: Prepared) -> AsyncIterator[Uploaded]:
+        async with AsyncExitStack() as stack:
+            with self._metered(file.name, "uploading") as meter:
+                async with self._slots:
+                    uploaded = await stack.enter_async_context(
+                        self._uploader.uploading(
+                            file.path,
+                            file.type,
+                            name=file.name,
+                            mime_type=file.mime_type,
+                            meter=meter,
+                            is_temporary=file.is_temporary,
+                        )
+                    )
+            yield uploaded
+
+    @contextlib.contextmanager
+    def _metered(self, name: str, stage: str) -> Any:
+        """Show on the board what the block does."""
+        if self._board is None:
+            yield None
+            return
+        meter: Meter = self._board.start(new_operation_id(), name, stage=stage)
+        try:
+            yield meter
+        except BaseException as error:
+            meter.fail(str(error) or "cancelled")
+            raise
+        meter.finish()
+
+
+def _groups(files: Sequence[Prepared]) -> list[list[Prepared]]:
+    """Return what goes into one message each, in the order given."""
+    groups: list[list[Prepared]] = []
+    for file in files:
+        last = groups[-1] if groups else []
+        joins = file.type.is_grouped and bool(last) and last[0].type.is_grouped
+        if joins and len(last) < MOST_ATTACHMENTS:
+            last.append(file)
+        else:
+            groups.append([file])
+    return groups
+
+
+def _told(
+    file: Prepared, uploaded: Uploaded | None = None, message: Message | None = None
+) -> SentFile:
+    return SentFile(
+        name=file.name,
+        type=file.type,
+        mime_type=file.mime_type,
+        size_bytes=file.size_bytes,
+        checksum=None if uploaded is None else uploaded.checksum,
+        token=None if uploaded is None else uploaded.token,
+        message=message,
+        warnings=file.warnings,
+    )
+
+
+def _label(source: Source) -> str:
+    if isinstance(source, (str, Path)):
+        return Path(str(source).partition("?")[0]).name or str(source)
+    return "file"
