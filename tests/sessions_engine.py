@@ -40,6 +40,7 @@ class Ledger:
     reserved: dict[str, int] = field(default_factory=dict)
     strict: bool = True
     files: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    received: dict[str, int] = field(default_factory=dict)
 
     def started(self, tx, session):
         if sum(self.reserved.values()) + (session.size_bytes or 0) > self.quota:
@@ -51,6 +52,9 @@ class Ledger:
         if sum(self.reserved.values()) > self.quota:
             self.reserved[session.session_id] -= size_bytes
             raise QuotaExceeded("over quota")
+
+    def advanced(self, tx, session, received_bytes):
+        self.received[session.session_id] = received_bytes
 
     def verifying(self, tx, session):
         tx.jobs.enqueue(new_job("verify", utc_now(), subject=session.file_id))

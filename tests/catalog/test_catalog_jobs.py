@@ -194,7 +194,8 @@ async def test_what_is_about_a_file_that_is_gone_is_cancelled(catalog):
     other = await enqueue(catalog, subject="f2")
     held = await claim(catalog)
     assert held.job_id == running.job_id
-    assert await catalog.transaction(lambda tx: tx.jobs.cancel_of_subject("f1", at(1))) == 1
+    cancelled = await catalog.transaction(lambda tx: tx.jobs.cancel_of_subject("f1", at(1)))
+    assert [job.state for job in cancelled] == [JobState.CANCELLED]
     assert (await get(catalog, waiting)).state is JobState.CANCELLED
     assert (await get(catalog, running)).state is JobState.RUNNING
     assert (await get(catalog, other)).state is JobState.PENDING

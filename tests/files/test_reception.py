@@ -9,9 +9,11 @@ import pytest
 
 from haulier import errors
 from haulier.catalog.catalog import Catalog
+from haulier.coordination.events import MemoryEventBus
 from haulier.core.accounts import Role
 from haulier.core.sessions.session import Order
 from haulier.files.accounts import Accounts
+from haulier.files.events import FileEvents
 from haulier.files.reception import Reception
 from haulier.transfer.sessions.engine import NewUpload
 from sessions_engine import body_of, build
@@ -25,7 +27,7 @@ async def catalog(tmp_path):
 
 @pytest.fixture
 async def receiving(tmp_path, catalog):
-    parts = build(tmp_path, catalog, ledger=Reception())
+    parts = build(tmp_path, catalog, ledger=Reception(FileEvents(MemoryEventBus())))
     yield parts
     await parts.stage.aclose()
 

@@ -14,10 +14,12 @@ from PIL import Image
 
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.bells import MemoryBell
+from haulier.coordination.events import MemoryEventBus
 from haulier.core.accounts import Role, ScanState
 from haulier.core.jobs import FileJob, JobState
 from haulier.core.sessions.session import Order, SessionStatus
 from haulier.files.accounts import Accounts
+from haulier.files.events import FileEvents
 from haulier.files.reception import Reception
 from haulier.jobs.file_jobs import FileJobs
 from haulier.jobs.runner import Runner
@@ -82,7 +84,8 @@ class Place:
 async def opened(tmp_path, scanner=None, **more):
     async with await Catalog.open(tmp_path / "catalog.db") as catalog, Workers(count=1) as workers:
         bell = MemoryBell()
-        hooks = Reception(scans=scanner is not None, enqueued=bell.ring)
+        events = FileEvents(MemoryEventBus())
+        hooks = Reception(events, scans=scanner is not None, enqueued=bell.ring)
         receiving = build(tmp_path, catalog, ledger=hooks)
         file_jobs = FileJobs(
             catalog=catalog,
@@ -90,6 +93,7 @@ async def opened(tmp_path, scanner=None, **more):
             finisher=receiving.finisher,
             scanner=scanner,
             workers=workers,
+            events=events,
             data=tmp_path,
         )
         runner = Runner(catalog=catalog, kinds=file_jobs.kinds(), bell=bell, poll_s=0.1, **more)

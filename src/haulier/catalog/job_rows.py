@@ -116,14 +116,15 @@ class JobRows:
         )
         return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
 
-    def cancel_of_subject(self, subject: str, now: datetime) -> int:
-        """Cancel what has not begun of the jobs about a file; return how many these were."""
+    def cancel_of_subject(self, subject: str, now: datetime) -> list[Job]:
+        """Cancel what has not begun of the jobs about a file; return these as they are now."""
         statement = (
             update(jobs)
             .where(jobs.c.subject == subject, jobs.c.state == JobState.PENDING)
             .values(state=JobState.CANCELLED, updated_at=now)
+            .returning(jobs)
         )
-        return self._connection.execute(statement).rowcount
+        return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
 
     def purge(self, before: datetime) -> int:
         """Forget jobs that ended before that time; return how many these were."""

@@ -132,10 +132,12 @@ class SessionRows:
         number = self._connection.execute(statement).scalar_one()
         return None if number is None else (number, self.chunks(session_id, number)[number])
 
-    def count_chunks(self, session_id: str) -> int:
-        """Return how many chunks of a session are safe."""
-        statement = select(func.count()).where(upload_chunks.c.session_id == session_id)
-        return self._connection.execute(statement).scalar_one()
+    def arrived(self, session_id: str) -> tuple[int, int]:
+        """Return how many chunks of a session are safe, and how many bytes these have."""
+        length = func.coalesce(func.sum(upload_chunks.c.length), 0)
+        statement = select(func.count(), length).where(upload_chunks.c.session_id == session_id)
+        count, size_bytes = self._connection.execute(statement).one()
+        return count, int(size_bytes)
 
     def in_status(
         self,

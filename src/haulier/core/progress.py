@@ -62,8 +62,12 @@ class Progress:
         return min(max(self.done_bytes / self.total_bytes, 0.0), 1.0)
 
 
-class _Rate:
-    """A moving average of bytes per second, unbiased from its first update on."""
+class Rate:
+    """A moving average of bytes per second, unbiased from its first update on.
+
+    Args:
+        now: seconds of a clock that never jumps.
+    """
 
     __slots__ = ("_average", "_moved", "_start", "_updated_at")
 
@@ -73,6 +77,7 @@ class _Rate:
         self._average = 0.0
 
     def update(self, moved_bytes: int, now: float) -> None:
+        """Take note that so many bytes have moved since the beginning."""
         passed_s = now - self._updated_at
         if passed_s <= 0:
             return
@@ -82,6 +87,7 @@ class _Rate:
 
     @property
     def bps(self) -> float:
+        """Bytes per second, lately."""
         # The average began at zero; dividing by the weight seen so far takes that out again.
         weight = 1 - math.exp((self._start - self._updated_at) / RATE_TAU_S)
         return max(0.0, self._average / weight) if weight > 0 else 0.0
@@ -119,7 +125,7 @@ class Meter:
         self._shown = False
         self._started_at = clock()
         self._ended_at: float | None = None
-        self._rate = _Rate(self._started_at)
+        self._rate = Rate(self._started_at)
 
     def add(self, count: int) -> None:
         """Count bytes done; negative when work is to be redone. Nothing after the end."""
@@ -196,7 +202,7 @@ class ProgressBoard:
         self._clock = clock
         self._lock = threading.Lock()
         self._live: list[Meter] = []
-        self._rate: _Rate | None = None
+        self._rate: Rate | None = None
         self._started_at = self._ended_at = 0.0
         self._begun = self._finished = self._failed = 0
         self._ended_done = self._ended_moved = 0
@@ -213,7 +219,7 @@ class ProgressBoard:
         with self._lock:
             if self._rate is None:
                 self._started_at = self._clock()
-                self._rate = _Rate(self._started_at)
+                self._rate = Rate(self._started_at)
             self._begun += 1
             self._live.append(meter)
         return meter

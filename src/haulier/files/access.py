@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from haulier.core.accounts import Role, StoredFile, User
 from haulier.core.jobs import Job
+from haulier.core.sessions.session import UploadSession
 from haulier.errors import FilePermissionError, ScopeMissing
 from haulier.files.tokens import Claims, TokenKind
 
@@ -53,3 +54,32 @@ def may_see(user: User, stored: StoredFile) -> bool:
 def may_see_job(user: User, job: Job) -> bool:
     """Tell whether `job` exists for `user`: it is done for them, or they are an admin."""
     return job.owner_id == user.user_id or user.role is Role.ADMIN
+
+
+_ADMINS = "admins"
+
+
+def topics_of(user: User) -> frozenset[str]:
+    """Return the topics of the events that `user` may see; an event is on one of them or more."""
+    own = frozenset({_person(user.user_id)})
+    return own | {_ADMINS} if user.role is Role.ADMIN else own
+
+
+def topics_of_upload(session: UploadSession) -> frozenset[str]:
+    """Return the topics of events of an upload under way: it is its owner's alone."""
+    return frozenset({_person(session.owner_id)})
+
+
+def topics_of_file(stored: StoredFile) -> frozenset[str]:
+    """Return the topics of events of a file; see `may_see`."""
+    return frozenset({_person(stored.owner_id), _ADMINS})
+
+
+def topics_of_job(job: Job) -> frozenset[str]:
+    """Return the topics of events of a job; see `may_see_job`."""
+    admins = frozenset({_ADMINS})
+    return admins if job.owner_id is None else admins | {_person(job.owner_id)}
+
+
+def _person(user_id: str) -> str:
+    return f"user:{user_id}"

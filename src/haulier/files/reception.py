@@ -11,6 +11,7 @@ from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_t
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
 from haulier.errors import PreconditionFailed, QuotaExceeded
+from haulier.files.events import FileEvents
 
 ONLY_NEW = "only_new"
 """In a session's details: there must be no file of its name in its folder."""
@@ -33,11 +34,19 @@ class Reception:
     """The session engine's hooks: quota, stored files and jobs, in the engine's transactions.
 
     Args:
+        events: told what happens.
         scans: whether files are scanned; otherwise they say that they were not.
         enqueued: called, from any thread, once new jobs are committed.
     """
 
-    def __init__(self, *, scans: bool = False, enqueued: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        events: FileEvents,
+        *,
+        scans: bool = False,
+        enqueued: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._events = events
         self._scans = scans
         self._enqueued = enqueued
 
@@ -45,6 +54,7 @@ class Reception:
         """Set the announced size aside."""
         check_only_new(tx, session)
         self.grew(tx, session, session.size_bytes or 0)
+        self._events.upload_started(tx, session)
 
     def grew(self, tx: Tx, session: UploadSession, size_bytes: int) -> None:
         """Set more aside.
@@ -54,6 +64,10 @@ class Reception:
         """
         if not tx.users.reserve(session.owner_id, size_bytes):
             raise QuotaExceeded(f"{session.name} does not fit into what is left of your quota")
+
+    def advanced(self, tx: Tx, session: UploadSession, received_bytes: int) -> None:
+        """Tell how an upload comes along."""
+        self._events.upload_advanced(tx, session, received_bytes)
 
     def verifying(self, tx: Tx, session: UploadSession) -> None:
         """Have the file hashed."""
@@ -87,6 +101,8 @@ class Reception:
             scan_detail=None if self._scans else _NO_SCANNER,
         )
         tx.stored.put(stored)
+        self._events.upload_completed(tx, session)
+        self._events.file_created(tx, stored)
         if self._scans:
             self._enqueue(tx, session, FileJob.SCAN)
         if _may_have_picture(stored):
@@ -97,7 +113,8 @@ class Reception:
     def ended(self, tx: Tx, session: UploadSession) -> None:
         """Give back what was set aside."""
         if session.file_id is not None:
-            tx.jobs.cancel_of_subject(session.file_id, utc_now())
+            for job in tx.jobs.cancel_of_subject(session.file_id, utc_now()):
+                self._events.job_changed(tx, job)
         reserved = session.size_bytes
         if reserved is None and session.order is Order.SEQUENTIAL:
             reserved = session.offset
@@ -105,19 +122,20 @@ class Reception:
             chunks = tx.sessions.chunks(session.session_id).values()
             reserved = sum(one.span.length for one in chunks)
         tx.users.release(session.owner_id, reserved)
+        self._events.upload_failed(tx, session)
 
     def _enqueue(self, tx: Tx, session: UploadSession, kind: FileJob, **payload: str) -> None:
-        tx.jobs.enqueue(
-            new_job(
-                kind,
-                utc_now(),
-                payload=payload,
-                subject=session.file_id,
-                owner_id=session.owner_id,
-                priority=_PRIORITIES[kind],
-                max_attempts=_ATTEMPTS.get(kind, _ATTEMPTS_OTHERWISE),
-            )
+        job = new_job(
+            kind,
+            utc_now(),
+            payload=payload,
+            subject=session.file_id,
+            owner_id=session.owner_id,
+            priority=_PRIORITIES[kind],
+            max_attempts=_ATTEMPTS.get(kind, _ATTEMPTS_OTHERWISE),
         )
+        tx.jobs.enqueue(job)
+        self._events.job_changed(tx, job)
         tx.after_commit(self._enqueued)
 
 

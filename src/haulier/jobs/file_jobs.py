@@ -17,6 +17,7 @@ from haulier.core.records import utc_now
 from haulier.core.sessions.chunks import Span
 from haulier.errors import ChecksumMismatch, MediaError, MissingExtra
 from haulier.errors import FileNotFoundError as NoSuchFile
+from haulier.files.events import FileEvents
 from haulier.jobs.kinds import Done, JobKind
 from haulier.jobs.pictures import make_picture
 from haulier.media.isolation import Workers
@@ -43,6 +44,7 @@ class FileJobs:
         finisher: completes sessions whose file was verified.
         scanner: None when nothing is scanned; scan jobs wait until there is one again.
         workers: where pictures are decoded.
+        events: told what was found.
         data: directory for infected files (`quarantine`) and pictures (`cache/thumbnails`).
     """
 
@@ -54,6 +56,7 @@ class FileJobs:
         finisher: Finisher,
         scanner: Scanner | None,
         workers: Workers,
+        events: FileEvents,
         data: Path,
     ) -> None:
         self._catalog = catalog
@@ -61,6 +64,7 @@ class FileJobs:
         self._finisher = finisher
         self._scanner = scanner
         self._workers = workers
+        self._events = events
         self._quarantine = data / "quarantine"
         self._thumbnails = data / "cache" / "thumbnails"
 
@@ -75,7 +79,7 @@ class FileJobs:
             ),
         ]
         if self._scanner is not None:
-            kinds.append(JobKind(name=FileJob.SCAN, run=self._scan, failed=_not_scanned))
+            kinds.append(JobKind(name=FileJob.SCAN, run=self._scan, failed=self._not_scanned))
         return kinds
 
     def thumbnail_path(self, file_id: str) -> Path:
@@ -97,6 +101,7 @@ class FileJobs:
 
         def record(tx: Tx) -> None:
             tx.stored.set_sha256(stored.file_id, found)
+            self._events.file_updated(tx, stored)
 
         return Done(result={"sha256": found}, record=record)
 
@@ -107,10 +112,10 @@ class FileJobs:
         if stored.scan_state is not ScanState.INFECTED:
             scanned = await self._ask_scanner(stored)
             if scanned.verdict is not Verdict.INFECTED:
-                return _scanned(stored, scanned)
+                return self._scanned(stored, scanned)
             stored = replace(stored, scan_detail=scanned.signature)
             # Known before its bytes are moved: from here on nothing serves them.
-            await self._catalog.transaction(lambda tx: _condemn(tx, stored))
+            await self._catalog.transaction(lambda tx: self._condemn(tx, stored))
         await asyncio.to_thread(self._isolate, stored.file_id)
         return Done(result={"state": ScanState.INFECTED, "detail": stored.scan_detail})
 
@@ -163,22 +168,27 @@ class FileJobs:
         self._quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.rename(self._quarantine / file_id)
 
+    def _scanned(self, stored: StoredFile, scanned: ScanResult) -> Done:
+        state = _STATE_OF[scanned.verdict]
+        return Done(
+            result={"state": state, "detail": scanned.reason, "scanner": scanned.scanner},
+            record=lambda tx: self._record_scan(tx, stored.file_id, state, scanned.reason),
+        )
 
-def _scanned(stored: StoredFile, scanned: ScanResult) -> Done:
-    state = _STATE_OF[scanned.verdict]
-    return Done(
-        result={"state": state, "detail": scanned.reason, "scanner": scanned.scanner},
-        record=lambda tx: tx.stored.set_scan(stored.file_id, state, scanned.reason),
-    )
+    def _condemn(self, tx: Tx, stored: StoredFile) -> None:
+        self._record_scan(tx, stored.file_id, ScanState.INFECTED, stored.scan_detail)
+        for job in tx.jobs.cancel_of_subject(stored.file_id, utc_now()):
+            self._events.job_changed(tx, job)
 
+    def _not_scanned(self, tx: Tx, job: Job, why: str, is_last: bool) -> None:  # noqa: ARG002 - it is said after each attempt
+        self._record_scan(tx, job.subject or "", ScanState.ERROR, why)
 
-def _condemn(tx: Tx, stored: StoredFile) -> None:
-    tx.stored.set_scan(stored.file_id, ScanState.INFECTED, stored.scan_detail)
-    tx.jobs.cancel_of_subject(stored.file_id, utc_now())
-
-
-def _not_scanned(tx: Tx, job: Job, why: str, is_last: bool) -> None:  # noqa: ARG001 - it is said after each attempt
-    tx.stored.set_scan(job.subject or "", ScanState.ERROR, why)
+    def _record_scan(self, tx: Tx, file_id: str, state: ScanState, detail: str | None) -> None:
+        before = tx.stored.get(file_id)
+        tx.stored.set_scan(file_id, state, detail)
+        # A scanner that is away is asked again for half a day, and is news once.
+        if before is not None and before.scan_state is not state:
+            self._events.scan_finished(tx, replace(before, scan_state=state, scan_detail=detail))
 
 
 async def _as_bytes(pieces: AsyncIterator[bytes | bytearray]) -> AsyncIterator[bytes]:

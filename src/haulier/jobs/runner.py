@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from haulier.catalog.catalog import Catalog
@@ -33,6 +34,7 @@ class Runner:
         poll_s: seconds between looks for jobs that nobody rang for: those that wait for another
             attempt, and those of other processes.
         kept_for: how long jobs that ended can still be asked about.
+        changed: told each job that is in another state, in the transaction in which it changes.
         now: the clock.
     """
 
@@ -46,6 +48,7 @@ class Runner:
         lease_s: float = 15,
         poll_s: float = 5,
         kept_for: timedelta = timedelta(days=7),
+        changed: Callable[[Tx, Job], None] = lambda _tx, _job: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._catalog = catalog
@@ -55,6 +58,7 @@ class Runner:
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._kept_for = kept_for
+        self._changed = changed
         self._now = now
         self._claiming = asyncio.Lock()
         self._running: Counter[str] = Counter()
@@ -85,7 +89,10 @@ class Runner:
         kinds = [kind.name for kind in self._kinds.values() if self._has_room(kind)]
 
         def claim(tx: Tx) -> Job | None:
-            return tx.jobs.claim(kinds, now, self._lease_from(now))
+            job = tx.jobs.claim(kinds, now, self._lease_from(now))
+            if job is not None:
+                self._changed(tx, job)
+            return job
 
         claiming = asyncio.ensure_future(self._catalog.transaction(claim))
         try:
@@ -143,8 +150,11 @@ class Runner:
         now = self._now()
 
         def complete(tx: Tx) -> None:
-            if tx.jobs.complete(job, done.result, now) and done.record is not None:
+            if not tx.jobs.complete(job, done.result, now):
+                return
+            if done.record is not None:
                 done.record(tx)
+            self._changed(tx, replace(job, state=JobState.COMPLETED, last_error=None))
 
         await self._catalog.transaction(complete)
 
@@ -165,14 +175,24 @@ class Runner:
                 held = tx.jobs.fail(job, words, now)
             else:
                 held = tx.jobs.retry(job, words, now + backoff(job.attempts), now)
-            if held and kind.failed is not None:
+            if not held:
+                return
+            if kind.failed is not None:
                 kind.failed(tx, job, words, is_last)
+            state = JobState.FAILED if is_last else JobState.PENDING
+            self._changed(tx, replace(job, state=state, last_error=words))
 
         await self._catalog.transaction(fail)
 
     async def _give_back(self, job: Job) -> None:
         now = self._now()
-        await self._catalog.transaction(lambda tx: tx.jobs.give_back(job, now))
+
+        def give_back(tx: Tx) -> None:
+            if tx.jobs.give_back(job, now):
+                back = replace(job, state=JobState.PENDING, attempts=job.attempts - 1)
+                self._changed(tx, back)
+
+        await self._catalog.transaction(give_back)
 
     async def _reap_forever(self) -> None:
         while True:
@@ -190,6 +210,7 @@ class Runner:
             kind = self._kinds.get(job.kind)
             if job.state is JobState.FAILED and kind is not None and kind.failed is not None:
                 kind.failed(tx, job, job.last_error or "", True)
+            self._changed(tx, job)
         tx.jobs.purge(now - self._kept_for)
         return len(reaped)
 

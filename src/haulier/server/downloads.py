@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from email.utils import format_datetime
 
@@ -31,6 +31,7 @@ _INLINE = frozenset(
 
 
 _LINK_EXPIRES_S = 15 * 60
+_WHOLE = Span(0, 0)
 
 
 class Downloads:
@@ -40,10 +41,19 @@ class Downloads:
         stage: where their bytes lie.
         redirects: send clients to the store, where it can hand out links.
         x_accel_prefix: nginx's internal location of whole files, where nginx sends them.
+        sent: told a file that was sent from its first byte on, and the name of who asked.
     """
 
-    def __init__(self, stage: Stage, *, redirects: bool, x_accel_prefix: str | None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        *,
+        redirects: bool,
+        x_accel_prefix: str | None,
+        sent: Callable[[StoredFile, str | None], None],
+    ) -> None:
         self.stage = stage
+        self.sent = sent
         self._links = stage if redirects and isinstance(stage, LinkingStage) else None
         self._x_accel_prefix = x_accel_prefix
 
@@ -107,6 +117,7 @@ class RangeFile(Response):
             status, headers = left
             await self._head(send, status, {**self._validators(), **headers})
             await send({"type": "http.response.body", "body": b""})
+            self._tell(scope)
             return
         wanted = request.get("range") if scope["method"] in {"GET", "HEAD"} else None
         if not range_applies(stored.etag, stored.modified_at, request.get("if-range")):
@@ -140,6 +151,12 @@ class RangeFile(Response):
         else:
             await self._send_parts(send, status, headers, parts)
         await send({"type": "http.response.body", "body": b""})
+        # A player that goes on elsewhere in the file downloads nothing new.
+        if scope["method"] == "GET" and any(span.offset == 0 for span in spans or [_WHOLE]):
+            self._tell(scope)
+
+    def _tell(self, scope: Scope) -> None:
+        self._downloads.sent(self._stored, scope.get("state", {}).get("user"))
 
     async def _send_parts(
         self, send: Send, status: int, headers: dict[str, str], parts: list[tuple[bytes, Span]]

@@ -11,10 +11,12 @@ from datetime import timedelta
 
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.bells import MemoryBell
+from haulier.coordination.events import EventBus, MemoryEventBus
 from haulier.coordination.limits import RateLimiter
 from haulier.coordination.locks import MemoryLocks
 from haulier.errors import ConfigurationError, HaulierError
 from haulier.files.accounts import Accounts
+from haulier.files.events import FileEvents
 from haulier.files.outside import OutsideTokens
 from haulier.files.reception import Reception
 from haulier.files.scanning import ScanPolicy
@@ -61,6 +63,7 @@ class Services:
     sign_in_limit: RateLimiter
     api_limit: RateLimiter
     tickets: Tickets
+    events: EventBus
     outside: OutsideTokens | None
 
 
@@ -145,7 +148,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         open_stage(settings, catalog) as stage,
     ):
         locks, hashes, bell = MemoryLocks(), HashesInOrder(), MemoryBell()
-        hooks = Reception(scans=policy.scans, enqueued=bell.ring)
+        bus = MemoryEventBus()
+        events = FileEvents(bus)
+        hooks = Reception(events, scans=policy.scans, enqueued=bell.ring)
         finisher = Finisher(
             catalog=catalog,
             stage=stage,
@@ -183,6 +188,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             finisher=finisher,
             scanner=scanner,
             workers=workers,
+            events=events,
             data=data,
         )
         services = Services(
@@ -195,6 +201,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 stage,
                 redirects=settings.server.download_mode == "redirect",
                 x_accel_prefix=settings.server.x_accel_prefix,
+                sent=events.file_downloaded,
             ),
             engine=engine,
             finisher=finisher,
@@ -205,10 +212,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
             api_limit=RateLimiter(settings.server.rate_limit_api),
             tickets=Tickets(),
+            events=bus,
             outside=outside_of(settings),
         )
         await sweeper.sweep()
-        runner = Runner(catalog=catalog, kinds=file_jobs.kinds(), bell=bell)
+        runner = Runner(
+            catalog=catalog, kinds=file_jobs.kinds(), bell=bell, changed=events.job_changed
+        )
         async with workers, _beside(runner.run()), _beside(_sweep_forever(sweeper)):
             yield services
 

@@ -7,12 +7,14 @@ import os
 
 import pytest
 
+from haulier.coordination.events import MemoryEventBus
 from haulier.core.accounts import Role
 from haulier.core.checksums import crc64nvme
 from haulier.core.sessions.session import Order, SessionStatus
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import FileSizeError, QuotaExceeded, SessionConflict, SessionGone
 from haulier.files.accounts import Accounts
+from haulier.files.events import FileEvents
 from haulier.files.reception import Reception
 from sessions_engine import body_of, build
 
@@ -76,7 +78,7 @@ async def test_a_file_as_large_as_the_quota_can_be_sent_in_parts(receiving):
 async def test_what_the_quota_refuses_leaves_parts_as_they_were(tmp_path, receiving):
     catalog = receiving.catalog
     ann = await Accounts(catalog).add("ann", Role.USER, quota_bytes=5)
-    real = build(tmp_path, catalog, ledger=Reception())
+    real = build(tmp_path, catalog, ledger=Reception(FileEvents(MemoryEventBus())))
 
     async def counted():
         user = await catalog.read(lambda tx: tx.users.get(ann.user_id))

@@ -376,8 +376,9 @@ class SessionEngine:
                 raise ChunkConflict(f"chunk {number} of {session.name} arrived with other bytes")
             if current.size_bytes is None:
                 self._hooks.grew(tx, current, extent.span.length)
-            total = current.grid.total
-            return total is not None and tx.sessions.count_chunks(session.session_id) == total
+            chunks, received_bytes = tx.sessions.arrived(session.session_id)
+            self._hooks.advanced(tx, current, received_bytes)
+            return chunks == current.grid.total
 
         return await self._catalog.transaction(record)
 
@@ -423,6 +424,7 @@ class SessionEngine:
             if before.size_bytes is None:
                 now_known = living.offset if living.size_bytes is None else living.size_bytes
                 self._hooks.grew(tx, living, now_known - before.offset)
+            self._hooks.advanced(tx, living, living.offset)
 
         await self._catalog.transaction(record)
         return living

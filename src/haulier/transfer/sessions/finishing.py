@@ -57,6 +57,9 @@ class SessionHooks(Protocol):
     def grew(self, tx: Tx, session: UploadSession, size_bytes: int) -> None:
         """A session whose size was not told at its start turns out that much larger."""
 
+    def advanced(self, tx: Tx, session: UploadSession, received_bytes: int) -> None:
+        """More bytes of a session are safe, so many in all."""
+
     def verifying(self, tx: Tx, session: UploadSession) -> None:
         """A file lies at its place and has to be hashed before it is seen: see to it."""
 

@@ -1,0 +1,169 @@
+"""What is told of uploads, files and jobs to those who may see them, once it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from haulier.catalog.transaction import Tx
+from haulier.coordination.events import EventBus, News
+from haulier.core.accounts import StoredFile
+from haulier.core.jobs import Job
+from haulier.core.records import utc_now
+from haulier.core.sessions.session import UploadSession
+from haulier.files.access import topics_of_file, topics_of_job, topics_of_upload
+from haulier.files.upload_progress import UploadProgress
+
+
+class FileEvents:
+    """Tells what happens; made inside the event loop.
+
+    What is given a transaction tells nothing before that is committed, and nothing at all when it
+    is not. Parts of uploads that are to be joined are not told of: the joined one is.
+
+    Args:
+        bus: brings it to those who listen.
+    """
+
+    def __init__(self, bus: EventBus) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._bus = bus
+        self._progress = UploadProgress(self._tell_progress)
+
+    def upload_started(self, tx: Tx, session: UploadSession) -> None:
+        """An upload begins."""
+        if session.is_partial:
+            return
+        data = {
+            "session_id": session.session_id,
+            "name": session.name,
+            "folder": session.folder or "",
+            "size": session.size_bytes,
+        }
+        self._after(tx, partial(self._progress.started, session))
+        self._tell_of_upload(tx, "upload.started", session, data)
+
+    def upload_advanced(self, tx: Tx, session: UploadSession, received_bytes: int) -> None:
+        """So many bytes of an upload are safe."""
+        if session.is_partial:
+            return
+
+        def advance() -> None:
+            # The time at which they are safe is that of the commit, not when the loop gets to it.
+            since = utc_now()
+            self._loop.call_soon_threadsafe(self._progress.advanced, session, received_bytes, since)
+
+        tx.after_commit(advance)
+
+    def upload_completed(self, tx: Tx, session: UploadSession) -> None:
+        """An upload became a file."""
+        data = {
+            "session_id": session.session_id,
+            "name": session.name,
+            "file_id": session.file_id,
+            "size": session.size_bytes,
+        }
+        self._after(tx, partial(self._progress.ended, session.session_id))
+        self._tell_of_upload(tx, "upload.completed", session, data)
+
+    def upload_failed(self, tx: Tx, session: UploadSession) -> None:
+        """An upload ended without a file: it failed, was cancelled, or expired."""
+        if session.is_partial:
+            return
+        data = {
+            "session_id": session.session_id,
+            "name": session.name,
+            "status": session.status,
+            "error": session.error,
+        }
+        self._after(tx, partial(self._progress.ended, session.session_id))
+        self._tell_of_upload(tx, "upload.failed", session, data)
+
+    def file_created(self, tx: Tx, stored: StoredFile) -> None:
+        """There is a new file."""
+        self._tell_of_file(tx, "file.created", stored)
+
+    def file_updated(self, tx: Tx, stored: StoredFile) -> None:
+        """A file has another content, name, folder or tags, or more is known of it."""
+        self._tell_of_file(tx, "file.updated", stored)
+
+    def file_deleted(self, tx: Tx, stored: StoredFile) -> None:
+        """A file is gone."""
+        self._tell_of_file(tx, "file.deleted", stored)
+
+    def scan_finished(self, tx: Tx, stored: StoredFile) -> None:
+        """A virus scan came to something, or could not."""
+        self._tell_of_file(tx, "scan.finished", stored, scan_detail=stored.scan_detail)
+
+    def job_changed(self, tx: Tx, job: Job) -> None:
+        """A job is in another state."""
+        data = {
+            "job_id": job.job_id,
+            "kind": job.kind,
+            "file_id": job.subject,
+            "attempts": job.attempts,
+            "error": job.last_error,
+        }
+        self._after(tx, self._telling(f"job.{job.state}", data, topics_of_job(job)))
+
+    def file_downloaded(self, stored: StoredFile, by: str | None) -> None:
+        """A file was sent to somebody, from its first byte on; called inside the event loop."""
+        data = {**_shown(stored), "by": by}
+        self._telling("file.downloaded", data, topics_of_file(stored))()
+
+    def _tell_of_upload(
+        self, tx: Tx, kind: str, session: UploadSession, data: dict[str, Any]
+    ) -> None:
+        topics, about = topics_of_upload(session), session.session_id
+        self._after(tx, self._telling(kind, data, topics, about=about))
+
+    def _tell_of_file(self, tx: Tx, kind: str, stored: StoredFile, **more: Any) -> None:
+        data = {**_shown(stored), **more}
+        self._after(tx, self._telling(kind, data, topics_of_file(stored)))
+
+    def _tell_progress(
+        self, session: UploadSession, received_bytes: int, rate_bps: float, since: datetime
+    ) -> None:
+        data = {
+            "session_id": session.session_id,
+            "received_bytes": received_bytes,
+            "size": session.size_bytes,
+            "rate_bps": round(rate_bps),
+        }
+        self._bus.publish(
+            News(
+                type="upload.progress",
+                data=data,
+                topics=topics_of_upload(session),
+                time=since,
+                about=session.session_id,
+                lasts=False,
+            )
+        )
+
+    def _telling(
+        self, kind: str, data: dict[str, Any], topics: frozenset[str], about: str | None = None
+    ) -> Callable[[], None]:
+        news = News(type=kind, data=data, topics=topics, about=about)
+        return partial(self._bus.publish, news)
+
+    def _after(self, tx: Tx, call: Callable[[], None]) -> None:
+        def into_the_loop() -> None:
+            self._loop.call_soon_threadsafe(call)
+
+        tx.after_commit(into_the_loop)
+
+
+def _shown(stored: StoredFile) -> dict[str, Any]:
+    return {
+        "file_id": stored.file_id,
+        "name": stored.name,
+        "folder": stored.folder,
+        "size": stored.size_bytes,
+        "mime_type": stored.mime_type,
+        "version": stored.version,
+        "scan_state": stored.scan_state,
+    }
