@@ -26,10 +26,12 @@ if TYPE_CHECKING:
         SizeAnalysis,
     )
     from haulier.settings import Settings
+    from haulier.transfer.batching import BatchProcessor, UploadBatch
     from haulier.transfer.chunked_upload import ChunkedUploadManager
     from haulier.transfer.streaming_upload import StreamingUploadHandler
 
 _HOMES = {
+    "BatchProcessor": "haulier.transfer.batching",
     "Catalog": "haulier.catalog.catalog",
     "ChunkedUploadManager": "haulier.transfer.chunked_upload",
     "FileFilter": "haulier.catalog.filters",
@@ -46,12 +48,14 @@ _HOMES = {
     "Settings": "haulier.settings",
     "SizeAnalysis": "haulier.media.finding",
     "StreamingUploadHandler": "haulier.transfer.streaming_upload",
+    "UploadBatch": "haulier.transfer.batching",
     "UploadRecord": "haulier.core.records",
     "restore": "haulier.journeys.archive.api",
     "upload": "haulier.journeys.archive.api",
 }
 
 __all__ = [
+    "BatchProcessor",
     "Catalog",
     "ChunkedUploadManager",
     "FileFilter",
@@ -68,6 +72,7 @@ __all__ = [
     "Settings",
     "SizeAnalysis",
     "StreamingUploadHandler",
+    "UploadBatch",
     "UploadRecord",
     "__version__",
     "restore",
