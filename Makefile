@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest --no-header
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: env
 env: .venv/.dev ## make .venv with haulier, all its extras and the tools
@@ -21,8 +21,8 @@ demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
 
 .PHONY: test
 test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
-	@$(PYTEST) tests -m "not servers and not processes and not soak"
-	@$(PYTEST) tests -m "(servers or processes) and not soak"
+	@$(PYTEST) tests -m "not servers and not processes and not soak and not doubles"
+	@$(PYTEST) tests -m "(servers or processes) and not soak and not doubles"
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy, import-linter
@@ -39,6 +39,10 @@ format: .venv/.dev ## put the sources into shape
 .PHONY: soak
 soak: test-programs .venv/.dev ## the long tests: kills at random moments, many rounds
 	@$(PYTEST) tests -m soak
+
+.PHONY: check-doubles
+check-doubles: .venv/.dev ## compare the doubles of outside services with their reference (REFERENCE=DIR)
+	@$(PYTEST) tests -m doubles
 
 .PHONY: bench
 bench: .venv/.bench ## haulier beside its peers, on the same data in the same run

@@ -138,6 +138,9 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "COMPRESSION_MAX_CONCURRENT",
                 "COMPRESSION_FFMPEG_PRESET",
                 "COMPRESSION_MAX_UPLOAD_SIZE_MB",
+                "MAX_TOKEN",
+                "MAX_API_URL",
+                "MAX_CA_FILE",
             ],
             "chat",
         ),
@@ -149,7 +152,7 @@ def test_the_table_tells_meaning_default_and_secrecy() -> None:
     assert all(row.meaning for row in rows.values())
     assert {name for name, row in rows.items() if row.secret} == {
         "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "JWT_SECRET_KEY",
+        "JWT_SECRET_KEY", "MAX_TOKEN",
     }  # fmt: skip
     assert rows["MGMT_COMPLETED_ENABLED"].default == "true"
     assert rows["MGMT_LOCAL_DIR"].default == "."

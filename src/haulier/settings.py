@@ -374,6 +374,18 @@ class ChatSettings(_Group):
     compression_max_upload_size_mb: Annotated[int, Field(ge=1)] = _setting(
         50, "COMPRESSION_MAX_UPLOAD_SIZE_MB", meaning="what files are made to fit, in MiB"
     )
+    max_token: SecretStr | None = _setting(None, "MAX_TOKEN", meaning="of the bot of MAX")
+    max_api_url: Annotated[str, _url("http", "https")] | None = _setting(
+        None,
+        "MAX_API_URL",
+        meaning="where the API of MAX is",
+        shown="`https://platform-api2.max.ru`",
+    )
+    max_ca_file: Folder | None = _setting(
+        None,
+        "MAX_CA_FILE",
+        meaning="certificates (PEM) to trust besides the system's, for the API of MAX alone",
+    )
 
 
 class RemoteSettings(BaseModel):

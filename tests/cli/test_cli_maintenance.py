@@ -29,7 +29,7 @@ def test_all_commands_are_there():
     assert {" ".join(command) for command in commands()} == {
         "upload", "resume", "retry", "watch", "history", "show", "files", "verify", "restore", "ls",
         "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
-        "serve", "user add", "token create", "shrink", "thumbnail",
+        "serve", "send", "user add", "token create", "shrink", "thumbnail",
     }  # fmt: skip
 
 

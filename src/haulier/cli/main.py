@@ -20,6 +20,7 @@ from haulier.cli import (
     objects,
     picturing,
     records,
+    sending,
     serving,
     shrinking,
     uploading,
@@ -36,7 +37,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_FAMILIES = (uploading, records, objects, inspecting, picturing, shrinking, maintenance, serving)
+_FAMILIES = (
+    uploading,
+    records,
+    objects,
+    inspecting,
+    picturing,
+    shrinking,
+    maintenance,
+    serving,
+    sending,
+)
 for family in _FAMILIES:
     family.register(app)
 

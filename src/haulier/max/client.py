@@ -166,7 +166,7 @@ class MaxClient:
         where = To.of(to)
         body = message_body(
             text,
-            attachments,
+            attachments or None,
             text_format=text_format,
             notify=notify,
             reply_to=reply_to,

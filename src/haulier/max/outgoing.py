@@ -105,14 +105,14 @@ def message_body(
     reply_to: str | None = None,
     forward: str | None = None,
 ) -> Json:
-    """Return the body of a message. Attachments that are None are not spoken of: an edited
-    message keeps its own then, while an empty list removes them.
+    """Return the body of a message. With attachments that are None an edited message keeps its
+    own, while an empty list removes them.
 
     Raises:
         UsageError: MAX would refuse it, or never deliver it.
     """
     _check(text, attachments or (), text_format)
-    body: Json = {"text": text, "notify": notify}
+    body: Json = {"text": text, "notify": notify, "attachments": None, "link": None}
     if attachments is not None:
         body["attachments"] = [{"type": one.type, "payload": one.payload} for one in attachments]
     if text_format is not None:

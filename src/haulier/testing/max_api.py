@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from haulier.testing.max_cdn import EXPIRES_MS
-from haulier.testing.max_state import TYPES, MaxState, SeenRequest, Slot
+from haulier.testing.max_state import TYPES, MaxState, SeenRequest, Slot, user
 
 _MOST_TEXT = 4000
 _MOST_ATTACHMENTS = 12
@@ -151,8 +151,10 @@ class MaxApi:
         number = next(self._state.numbers)
         mid = f"mid.{number:016x}"
         message = {
-            "sender": {"user_id": 9, "first_name": "Bot", "is_bot": True},
-            "recipient": {"chat_id": chat_id, "chat_type": self._state.chats[chat_id]},
+            "sender": user(9, "Bot", is_bot=True),
+            "recipient": {
+                "chat_id": chat_id, "chat_type": self._state.chats[chat_id], "user_id": None,
+            },
             "timestamp": int(time.time() * 1000),
             "body": {
                 "mid": mid, "seq": (1 << 56) + number, "text": body.get("text"),

@@ -25,7 +25,7 @@ from aiohttp import web
 
 from haulier.testing.max_api import MaxApi
 from haulier.testing.max_cdn import MaxFilesHost
-from haulier.testing.max_state import MaxState, Media
+from haulier.testing.max_state import MaxState, Media, user
 
 TOKEN = "f9LHodD0cOL5-double"
 
@@ -93,7 +93,7 @@ class MaxServer:
         now_ms = int(time.time() * 1000)
         number = next(self.state.numbers)
         message = {
-            "sender": {"user_id": 5, "first_name": "Ann", "is_bot": False},
+            "sender": user(5, "Ann", is_bot=False),
             "recipient": {
                 "chat_id": chat_id, "chat_type": self.state.chats[chat_id], "user_id": 9,
             },

@@ -159,3 +159,11 @@ class MaxState:
             one.host == host and one.method == method and one.path.startswith(path)
             for one in self.seen
         )
+
+
+def user(user_id: int, name: str, *, is_bot: bool) -> dict[str, Any]:
+    """Return how the API tells of a user."""
+    return {
+        "user_id": user_id, "first_name": name, "last_name": None, "username": None,
+        "is_bot": is_bot, "last_activity_time": 0,
+    }  # fmt: skip
