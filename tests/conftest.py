@@ -1,5 +1,7 @@
 """Servers that tests share; each is plain code in a module of its own."""
 
+import signal
+
 import pytest
 
 from postgres import postgres_url  # noqa: F401 - pytest finds fixtures by name
@@ -16,6 +18,12 @@ _PROCESSES = (
     "transfer/test_move.py",
     "catalog/test_catalog_processes.py",
 )
+
+
+def pytest_configure() -> None:
+    # A shell's background job ignores Ctrl-C, and programs that tests start would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

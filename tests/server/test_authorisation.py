@@ -39,6 +39,7 @@ def everybody(status):
 #          anonymous viewer other admin owner device reading writing bare
 OPEN = everybody
 READ_OWN = [401, 404, 404, 200, 200, 200, 200, 403, 403]
+ADMIN = [401, 403, 403, 200, 403, 403, 403, 403, 403]
 LIST = [401, 200, 200, 200, 200, 200, 200, 403, 403]
 
 
@@ -82,6 +83,8 @@ MATRIX = {
     ),
     ("POST", "/auth/ticket"): Row(person(201)),
     ("GET", "/auth/me"): Row([401, *[200] * 8]),
+    ("GET", "/api/files/admin/audit"): Row(ADMIN),
+    ("GET", "/api/files/admin/metrics"): Row(ADMIN),
     ("GET", "/api/files"): Row(LIST),
     ("GET", "/api/files/search"): Row(LIST, {"params": {"q": "a"}}),
     ("GET", "/api/files/{file_id}"): Row(READ_OWN),

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from haulier.catalog import journal_rows, listing, queries
 from haulier.catalog.account_rows import StoredRows, UserRows
+from haulier.catalog.audit_rows import AuditRows
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
@@ -60,6 +61,11 @@ class Tx:
     def stored(self) -> StoredRows:
         """Files that users keep on the server."""
         return StoredRows(self._connection)
+
+    @property
+    def audit(self) -> AuditRows:
+        """The audit log."""
+        return AuditRows(self._connection)
 
     def totals(self) -> Totals:
         """Return what there is in all on a server."""

@@ -15,6 +15,7 @@ import typer
 
 from haulier._version import __version__
 from haulier.cli import (
+    auditing,
     inspecting,
     maintenance,
     objects,
@@ -47,6 +48,7 @@ _FAMILIES = (
     maintenance,
     serving,
     sending,
+    auditing,
 )
 for family in _FAMILIES:
     family.register(app)

@@ -136,6 +136,7 @@ def add_user(
     from haulier.core.units import parse_size
     from haulier.errors import UsageError
     from haulier.files.accounts import Accounts
+    from haulier.files.audit import AuditLog, audit_key
 
     if role not in set(Role):
         raise UsageError(f"{role!r} is no role", hint="Use admin, user or viewer.")
@@ -146,10 +147,15 @@ def add_user(
         from haulier.catalog.catalog import Catalog
         from haulier.settings import Settings
 
-        async with await Catalog.open(Settings.load(data=data).catalog_url) as catalog:
-            return await Accounts(catalog).add(
+        settings = Settings.load(data=data)
+        async with await Catalog.open(settings.catalog_url) as catalog:
+            user = await Accounts(catalog).add(
                 name, Role(role), password=password, quota_bytes=quota_bytes
             )
+            audit = AuditLog(catalog, audit_key(settings.general.data))
+            told = {"name": name, "role": role}
+            await audit.record("user added", object_id=user.user_id, details=told)
+            return user
 
     user = run(work)
     say(f"{user.name} may use the server as {user.role}")

@@ -46,6 +46,16 @@ def check_upload(user: User) -> None:
         raise FilePermissionError("a viewer can't upload", hint="Ask an admin for the role user.")
 
 
+def check_admin(user: User) -> None:
+    """Make sure that `user` may administer the server.
+
+    Raises:
+        FilePermissionError: only admins may.
+    """
+    if user.role is not Role.ADMIN:
+        raise FilePermissionError("only an admin may do this")
+
+
 def may_see(user: User, stored: StoredFile) -> bool:
     """Tell whether `stored` exists for `user`: it is theirs, or they are an admin."""
     return stored.owner_id == user.user_id or user.role is Role.ADMIN

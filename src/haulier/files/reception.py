@@ -11,6 +11,7 @@ from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_t
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
 from haulier.errors import PreconditionFailed, QuotaExceeded
+from haulier.files.audit import AuditLog
 from haulier.files.events import FileEvents
 
 ONLY_NEW = "only_new"
@@ -37,6 +38,7 @@ class Reception:
         events: told what happens.
         scans: whether files are scanned; otherwise they say that they were not.
         enqueued: called, from any thread, once new jobs are committed.
+        audit: where it is recorded that a file was stored.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Reception:
         *,
         scans: bool = False,
         enqueued: Callable[[], None] = lambda: None,
+        audit: AuditLog | None = None,
     ) -> None:
         self._events = events
         self._scans = scans
         self._enqueued = enqueued
+        self._audit = audit
 
     def started(self, tx: Tx, session: UploadSession) -> None:
         """Set the announced size aside."""
@@ -103,6 +107,7 @@ class Reception:
         tx.stored.put(stored)
         self._events.upload_completed(tx, session)
         self._events.file_created(tx, stored)
+        self._tell(tx, stored)
         if self._scans:
             self._enqueue(tx, session, FileJob.SCAN)
         if _may_have_picture(stored):
@@ -123,6 +128,18 @@ class Reception:
             reserved = sum(one.span.length for one in chunks)
         tx.users.release(session.owner_id, reserved)
         self._events.upload_failed(tx, session)
+
+    def _tell(self, tx: Tx, stored: StoredFile) -> None:
+        if self._audit is None:
+            return
+        owner = tx.users.get(stored.owner_id)
+        self._audit.append(
+            tx,
+            "file stored",
+            actor=None if owner is None else owner.name,
+            object_id=stored.file_id,
+            details={"name": stored.name, "folder": stored.folder, "size": stored.size_bytes},
+        )
 
     def _enqueue(self, tx: Tx, session: UploadSession, kind: FileJob, **payload: str) -> None:
         job = new_job(

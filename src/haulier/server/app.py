@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from haulier._version import __version__
 from haulier.server import (
+    audit_routes,
     auth_routes,
     chunked_routes,
     file_routes,
@@ -20,6 +21,7 @@ from haulier.server import (
     tus_routes,
     upload_routes,
 )
+from haulier.server.auditing import Audited
 from haulier.server.metrics import Metrics
 from haulier.server.observing import Observed
 from haulier.server.openapi import describe
@@ -66,6 +68,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     # Before the files: `upload` is no file's id.
     families = (
         upload_routes,
+        audit_routes,
         chunked_routes,
         tus_routes,
         resumable_routes,
@@ -88,6 +91,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
             expose_headers=_SHOWN_HEADERS,
             max_age=86400,
         )
+    app.add_middleware(Audited)
     app.add_middleware(Observed, metrics=app.state.metrics)
     app.add_middleware(RequestIds)
     if proxies := settings.server.trusted_proxies:

@@ -48,6 +48,7 @@ async def sign_in(
 ) -> dict[str, Any]:
     """Exchange a name and a password for tokens."""
     address = request.client.host if request.client is not None else ""
+    request.state.audited = {"name": given.username}
     response.headers.update(services.sign_in_limit.take(address).headers())
     return _tokens(services, await services.accounts.sign_in(given.username, given.password))
 

@@ -230,6 +230,51 @@ class JobState(_Answer):
     updated_at: str
 
 
+class AuditItem(_Answer):
+    """Who did what to what, from where, and its number in the chain of an instance."""
+
+    model_config = _like(
+        instance="4f8a…", number=17, at=_TIME, actor="ann", action="DELETE /api/files/{file_id}",
+        object=_ID, status=204, address="192.0.2.7", request_id="5f0c9d2e", details={},
+    )  # fmt: skip
+
+    instance: str
+    number: int
+    at: str
+    actor: str | None
+    action: str
+    object: str | None
+    status: int | None
+    address: str | None
+    request_id: str | None
+    details: dict[str, Any]
+
+
+class AuditPage(_Answer):
+    """Entries of the audit log, newest first."""
+
+    model_config = _like(items=[], next_cursor=None)
+
+    items: list[AuditItem]
+    next_cursor: str | None
+
+
+class AdminMetrics(_Answer):
+    """What there is in all on the server."""
+
+    model_config = _like(
+        users=2, used_bytes=1048576, reserved_bytes=0, uploads={"receiving": 1},
+        files={"clean": 3}, jobs={"pending": 0},
+    )  # fmt: skip
+
+    users: int
+    used_bytes: int
+    reserved_bytes: int
+    uploads: dict[str, int]
+    files: dict[str, int]
+    jobs: dict[str, int]
+
+
 class Health(_Answer):
     """Whether the server works."""
 

@@ -107,6 +107,8 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
         ("application/partial-upload",),
     ),
     ("delete", "/resumable/{session_id}"): _Answers({204: None}, (410, 423)),
+    ("get", "/api/files/admin/audit"): _Answers({200: models.AuditPage}, (403,)),
+    ("get", "/api/files/admin/metrics"): _Answers({200: models.AdminMetrics}, (403,)),
     ("get", "/api/files"): _Answers({200: models.FileList}),
     ("get", "/api/files/search"): _Answers({200: models.FileList}),
     ("get", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}),

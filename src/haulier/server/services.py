@@ -16,6 +16,7 @@ from haulier.coordination.limits import RateLimiter
 from haulier.coordination.locks import MemoryLocks
 from haulier.errors import ConfigurationError, HaulierError
 from haulier.files.accounts import Accounts
+from haulier.files.audit import AuditLog, audit_key
 from haulier.files.events import FileEvents
 from haulier.files.outside import OutsideTokens
 from haulier.files.reception import Reception
@@ -51,6 +52,7 @@ class Services:
     settings: Settings
     catalog: Catalog
     accounts: Accounts
+    audit: AuditLog
     tokens: Tokens
     stage: Stage
     downloads: Downloads
@@ -150,7 +152,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         locks, hashes, bell = MemoryLocks(), HashesInOrder(), MemoryBell()
         bus = MemoryEventBus()
         events = FileEvents(bus)
-        hooks = Reception(events, scans=policy.scans, enqueued=bell.ring)
+        audit = AuditLog(catalog, audit_key(data))
+        hooks = Reception(events, scans=policy.scans, enqueued=bell.ring, audit=audit)
         finisher = Finisher(
             catalog=catalog,
             stage=stage,
@@ -195,6 +198,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             catalog=catalog,
             accounts=Accounts(catalog),
+            audit=audit,
             tokens=tokens,
             stage=stage,
             downloads=Downloads(

@@ -1,0 +1,74 @@
+"""What requests changed or fetched, in the audit log before they are answered."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from haulier.errors import HaulierError
+from haulier.server.places import carries_chunk
+from haulier.server.services import Services
+
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_DOWNLOADS = ("/download", "/tus/{session_id}")
+_IDS = ("file_id", "session_id", "share_id", "user_id", "job_id")
+_log = logging.getLogger("haulier.audit")
+
+
+class Audited:
+    """Middleware that records who changed or fetched what; it goes inside `Observed`.
+
+    An entry is committed before the answer begins: nothing that a client was told was done can be
+    missing. Chunks are not recorded one by one, the file that they become is (`Reception`). Of a
+    download in ranges the one from the beginning counts.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _may_matter(Request(scope)):
+            await self._app(scope, receive, send)
+            return
+
+        async def audited_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await _record(scope, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, audited_send)
+
+
+def _may_matter(request: Request) -> bool:
+    if request.method == "GET":
+        return request.headers.get("range", "bytes=0-").startswith("bytes=0-")
+    return request.method in _CHANGING and not carries_chunk(request)
+
+
+async def _record(scope: Scope, status: int) -> None:
+    route: Any = scope.get("route")
+    template = getattr(route, "path", None)
+    state = scope.get("state", {})
+    if template is None or (scope["method"] == "GET" and not template.endswith(_DOWNLOADS)):
+        return
+    # Strangers who try doors fill logs; who fails to sign in is told of all the same.
+    if state.get("user") is None and not template.startswith(("/auth/token", "/s/")):
+        return
+    services: Services = scope["app"].state.services
+    told = scope.get("path_params", {})
+    try:
+        await services.audit.record(
+            f"{scope['method']} {template}",
+            actor=state.get("user"),
+            object_id=next((str(told[name]) for name in _IDS if name in told), None),
+            status=status,
+            address=(scope.get("client") or (None,))[0],
+            request_id=state.get("request_id"),
+            details=state.get("audited", {}),
+        )
+    except HaulierError as error:
+        # What was asked for is done already: to fail now would tell the client otherwise.
+        _log.error("an entry could not be written: %s", error.message)
