@@ -12,6 +12,7 @@ run as a program too: `python -m haulier.testing.max_server` prints its address 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -127,10 +128,13 @@ class MaxServer:
 
 
 async def _run() -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
     async with MaxServer() as server:
         sys.stdout.write(f"MAX_API_URL={server.url} MAX_TOKEN={server.token}\n")
         sys.stdout.flush()
-        await asyncio.Event().wait()
+        await stopped.wait()
 
 
 if __name__ == "__main__":
