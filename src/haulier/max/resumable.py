@@ -31,6 +31,10 @@ _MOST_SLOTS = 5
 _REFUSALS = frozenset({413, 415})
 
 
+class _AdvancedError(Exception):
+    """An attempt failed, but more of the file is there than before it."""
+
+
 class ResumableUpload:
     """One file on its way.
 
@@ -114,12 +118,20 @@ class ResumableUpload:
 
     async def _send(self) -> str:
         while True:
-            before = self._advances
             try:
-                return await self._client.retries.run(self._attempt)
-            except errors.Transient:
-                if self._advances == before:
-                    raise
+                return await self._client.retries.run(self._attempt_or_advance)
+            except _AdvancedError:
+                await self._client.retries.pause()
+
+    async def _attempt_or_advance(self) -> str:
+        """Try; a failure after some progress counts as the first one, and is soon tried again."""
+        before = self._advances
+        try:
+            return await self._attempt()
+        except errors.Transient as error:
+            if self._advances > before:
+                raise _AdvancedError from error
+            raise
 
     async def _attempt(self) -> str:
         offset = await self._position()
