@@ -120,6 +120,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "TRUSTED_PROXIES",
                 "RATE_LIMIT_API",
                 "UPLOAD_MAX_FILE_MB",
+                "MAX_UPLOAD_SIZE_MB",
                 "HAULIER_MAX_FILE_SIZE",
                 "UPLOAD_SESSION_TTL_HOURS",
                 "DURABILITY",
@@ -132,6 +133,16 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "SCAN_ON_ERROR",
             ],
             "server",
+        ),
+        **dict.fromkeys(
+            [
+                "AUDIO_STORAGE_DIR",
+                "AUDIO_USER_LIMIT_MB",
+                "AUDIO_FAILED_RETENTION_DAYS",
+                "SYNC_TO",
+                "SYNC_TOKEN",
+            ],
+            "recordings",
         ),
         **dict.fromkeys(
             [
@@ -152,7 +163,7 @@ def test_the_table_tells_meaning_default_and_secrecy() -> None:
     assert all(row.meaning for row in rows.values())
     assert {name for name, row in rows.items() if row.secret} == {
         "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "JWT_SECRET_KEY", "MAX_TOKEN",
+        "JWT_SECRET_KEY", "MAX_TOKEN", "SYNC_TOKEN",
     }  # fmt: skip
     assert rows["MGMT_COMPLETED_ENABLED"].default == "true"
     assert rows["MGMT_LOCAL_DIR"].default == "."

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from haulier.catalog.filters import FileFilter, OperationFilter, Page
     from haulier.core.mime import MediaType
     from haulier.core.progress import Progress
+    from haulier.core.recordings import Recording, RecordingStatus
     from haulier.core.records import FileRecord, OperationRecord, UploadRecord
     from haulier.errors import HaulierError
     from haulier.journeys.archive.api import restore, upload
+    from haulier.journeys.recording.manager import OfflineAudioManager
     from haulier.media.finding import (
         FileSizeAnalyzer,
         MediaFile,
@@ -41,10 +43,13 @@ _HOMES = {
     "MediaFile": "haulier.media.finding",
     "MediaFileDetector": "haulier.media.finding",
     "MediaType": "haulier.core.mime",
+    "OfflineAudioManager": "haulier.journeys.recording.manager",
     "OperationFilter": "haulier.catalog.filters",
     "OperationRecord": "haulier.core.records",
     "Page": "haulier.catalog.filters",
     "Progress": "haulier.core.progress",
+    "Recording": "haulier.core.recordings",
+    "RecordingStatus": "haulier.core.recordings",
     "Settings": "haulier.settings",
     "SizeAnalysis": "haulier.media.finding",
     "StreamingUploadHandler": "haulier.transfer.streaming_upload",
@@ -65,10 +70,13 @@ __all__ = [
     "MediaFile",
     "MediaFileDetector",
     "MediaType",
+    "OfflineAudioManager",
     "OperationFilter",
     "OperationRecord",
     "Page",
     "Progress",
+    "Recording",
+    "RecordingStatus",
     "Settings",
     "SizeAnalysis",
     "StreamingUploadHandler",

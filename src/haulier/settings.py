@@ -286,6 +286,9 @@ class ServerSettings(_Group):
     upload_max_file_mb: Annotated[int, Field(ge=1)] = _setting(
         100, "UPLOAD_MAX_FILE_MB", meaning="the largest file of the JSON files API, in MiB"
     )
+    max_upload_size_mb: Annotated[int, Field(ge=1)] = _setting(
+        50, "MAX_UPLOAD_SIZE_MB", meaning="the largest recording sent to the server, in MiB"
+    )
     max_file_size: Annotated[int, BeforeValidator(_size)] | None = _setting(
         None, "HAULIER_MAX_FILE_SIZE", meaning="the largest upload", shown="what the disk holds"
     )
@@ -359,6 +362,41 @@ class ServerSettings(_Group):
         return self
 
 
+def _sync_target(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"s3", "https", "http"} or not parts.hostname:
+        raise ValueError("s3://BUCKET/PREFIX or the address of a server, https://HOST")
+    return url
+
+
+class RecordingSettings(_Group):
+    """Recordings that are kept first and sent later."""
+
+    audio_storage_dir: Folder | None = _setting(
+        None,
+        "AUDIO_STORAGE_DIR",
+        meaning="where recordings are kept",
+        shown="`{data}/recordings`",
+    )
+    audio_user_limit_mb: Annotated[int, Field(ge=1)] = _setting(
+        500, "AUDIO_USER_LIMIT_MB", meaning="how much sound a user may keep, in MiB"
+    )
+    audio_failed_retention_days: Annotated[int, Field(ge=0)] = _setting(
+        7,
+        "AUDIO_FAILED_RETENTION_DAYS",
+        meaning="after how many days what failed goes to the trash; 0: never",
+    )
+    sync_to: Annotated[str, AfterValidator(_sync_target)] | None = _setting(
+        None,
+        "SYNC_TO",
+        meaning="where recordings are sent: `s3://BUCKET/PREFIX` or `https://SERVER`",
+        shown="the files of this server",
+    )
+    sync_token: SecretStr | None = _setting(
+        None, "SYNC_TOKEN", meaning="the token for the server that SYNC_TO names"
+    )
+
+
 class ChatSettings(_Group):
     """What goes into chats, and how files are made to fit there."""
 
@@ -411,6 +449,7 @@ GROUPS: dict[str, type[_Group]] = {
     "archive": ArchiveSettings,
     "s3": S3Settings,
     "server": ServerSettings,
+    "recordings": RecordingSettings,
     "chat": ChatSettings,
 }
 
@@ -423,6 +462,7 @@ class Settings:
     archive: ArchiveSettings
     s3: S3Settings
     server: ServerSettings
+    recordings: RecordingSettings
     chat: ChatSettings
     remotes: Mapping[str, RemoteSettings]
 
@@ -444,6 +484,11 @@ class Settings:
             given["HAULIER_DATA"] = data
         groups, remotes = load(GROUPS, RemoteSettings, given)
         return cls(**groups, remotes=remotes)
+
+    @property
+    def recordings_dir(self) -> Path:
+        """Where recordings are kept: `AUDIO_STORAGE_DIR`, or a directory in `{data}`."""
+        return self.recordings.audio_storage_dir or self.general.data / "recordings"
 
     @property
     def catalog_url(self) -> str | Path:

@@ -14,13 +14,20 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from haulier.journeys.archive import api
+from haulier.journeys.recording import manager
 from haulier.transfer import chunked_upload, streaming_upload
 from haulier.transfer.streaming_upload import StoredPart
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-__all__ = ["ChunkedUploadManager", "StreamingUploadHandler", "restore", "upload"]
+__all__ = [
+    "ChunkedUploadManager",
+    "OfflineAudioManager",
+    "StreamingUploadHandler",
+    "restore",
+    "upload",
+]
 
 
 def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -77,6 +84,13 @@ class ChunkedUploadManager(_BlockingTwin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(chunked_upload.ChunkedUploadManager(*args, **kwargs), asyncio.Runner())
+
+
+class OfflineAudioManager(_BlockingTwin):
+    """Blocking twin of `haulier.OfflineAudioManager`, whose methods and arguments it has."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(manager.OfflineAudioManager(*args, **kwargs), asyncio.Runner())
 
 
 class StreamingUploadHandler(_BlockingTwin):

@@ -61,6 +61,7 @@
     │   ├── SessionConflict
     │   │   ├── ChunkConflict
     │   │   └── ChunksMissing
+    │   ├── RecordingConflict
     │   ├── LockBusy
     │   ├── LockLost
     │   ├── SessionGone
@@ -135,6 +136,7 @@ from haulier.errors.files import (
     NotSignedIn,
     PreconditionFailed,
     QuotaExceeded,
+    RecordingConflict,
     ScanInconclusive,
     ScanPending,
     ScopeMissing,
@@ -226,6 +228,7 @@ __all__ = [
     "PreconditionFailed",
     "QuotaExceeded",
     "RateLimited",
+    "RecordingConflict",
     "RequestRejected",
     "ScanFailed",
     "ScanInconclusive",

@@ -119,6 +119,13 @@ class ChunksMissing(SessionConflict):
         self.missing = missing
 
 
+class RecordingConflict(FileError):
+    """There is a recording of that id already, and it is another one."""
+
+    code, http_status = "recording-conflict", 409
+    advice = "Save it under an id of its own."
+
+
 class LockBusy(FileError):
     """Another request works on the same session or file."""
 

@@ -1,0 +1,330 @@
+"""The recordings of one user on the disk.
+
+    {user}/recordings/{id}.wav      sound, never changed
+    {user}/recordings/{id}.json     what is known of it
+    {user}/queue/{id}.json          that it waits to be sent
+    {user}/trash/                   what failed long ago, sound and metadata
+    {user}/damaged/                 metadata that could not be used, set aside
+
+Everything is written beside its place, synced, and renamed. Several processes may work on one
+user's shelf: whoever changes something holds its lock. Everything here blocks; raises OSError.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from haulier.core.recordings import QueueEntry, Recording, RecordingStatus
+from haulier.core.records import utc_now
+from haulier.errors import FileNotFoundError as NoSuchRecording
+from haulier.journeys.recording.durable import (
+    Observe,
+    locked_file,
+    observe_nothing,
+    prepare,
+    publish,
+    remove,
+    try_lock,
+)
+from haulier.store.local_files import make_directories, sync_directory
+
+_JSON = ".json"
+# Two changes within one tick of the clock of a file system look like one.
+_RACY_NS = 100_000_000
+
+_Stamp = tuple[int, int, int]
+
+
+class Shelf:
+    """One user's recordings.
+
+    Args:
+        root: directory of all users' recordings.
+        user_id: whose; checked before.
+        now: the clock.
+        observe: told each step after which the process may die.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        user_id: str,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        observe: Observe = observe_nothing,
+    ) -> None:
+        self.user_id = user_id
+        self.home = root / user_id
+        self.recordings = self.home / "recordings"
+        self.queue = self.home / "queue"
+        self.trash = self.home / "trash"
+        self.damaged = self.home / "damaged"
+        self.now = now
+        self.observe = observe
+        self._root = root
+        self._known = _Listing(self.recordings, Recording)
+        self._queued = _Listing(self.queue, QueueEntry)
+
+    def make(self) -> None:
+        """Make the directories that are not there yet."""
+        if all(one.is_dir() for one in (self.recordings, self.queue)):
+            return
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (self.recordings, self.queue, self.trash, self.damaged):
+            make_directories(directory, self._root)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let nobody else change anything while the block runs."""
+        self.make()
+        with locked_file(self.home / ".lock"):
+            yield
+
+    def all(self) -> dict[str, Recording]:
+        """Return the recordings by id; those whose metadata can't be read are left out."""
+        return self._known.read()[0]
+
+    def get(self, recording_id: str) -> Recording:
+        """Return a recording.
+
+        Raises:
+            FileNotFoundError: there is none of that id.
+        """
+        try:
+            return read_json(self.metadata_path(recording_id), Recording)
+        except (FileNotFoundError, ValueError):
+            raise NoSuchRecording(f"there is no recording {recording_id}") from None
+
+    def entries(self) -> dict[str, QueueEntry]:
+        """Return what waits to be sent, by id."""
+        return self._queued.read()[0]
+
+    def unreadable(self) -> list[str]:
+        """Return the names of metadata and queue entries that can't be read."""
+        return [*self._known.read()[1], *self._queued.read()[1]]
+
+    def metadata_path(self, recording_id: str) -> Path:
+        """Return where the metadata of a recording lies."""
+        return self.recordings / f"{recording_id}{_JSON}"
+
+    def entry_path(self, recording_id: str) -> Path:
+        """Return where its entry in the queue lies."""
+        return self.queue / f"{recording_id}{_JSON}"
+
+    def audio_path(self, recording: Recording) -> Path:
+        """Return where its sound lies."""
+        return self.recordings / recording.file_name
+
+    def change(
+        self, recording_id: str, change: Callable[[Recording], Recording | None]
+    ) -> Recording:
+        """Write what `change` makes of a recording, and return it; None leaves it as it is.
+
+        Raises:
+            FileNotFoundError: there is none of that id.
+        """
+        with self.locked():
+            found = self.get(recording_id)
+            changed = change(found)
+            if changed is None or changed == found:
+                return found
+            self.put(changed)
+            return changed
+
+    def put(self, recording: Recording) -> None:
+        """Write metadata; the lock is held."""
+        path = self.metadata_path(recording.recording_id)
+        publish(prepare(path, recording.to_json()), path, self.observe, "metadata")
+
+    def put_entry(self, entry: QueueEntry) -> None:
+        """Write an entry of the queue."""
+        path = self.entry_path(entry.recording_id)
+        publish(prepare(path, entry.to_json()), path, self.observe, "entry")
+
+    def enqueue(self, recording: Recording) -> QueueEntry:
+        """Have it sent; what waits already goes on waiting. The lock is held."""
+        path = self.entry_path(recording.recording_id)
+        with suppress(FileNotFoundError, ValueError):
+            return read_json(path, QueueEntry)
+        entry = QueueEntry(recording_id=recording.recording_id, queued_at=self.now())
+        self.put_entry(entry)
+        return entry
+
+    def drop_entry(self, recording_id: str) -> bool:
+        """Take it out of the queue; False when it was not there. The lock is held."""
+        path = self.entry_path(recording_id)
+        if not path.exists():
+            return False
+        remove(path, self.observe, "entry")
+        return True
+
+    def set_uploaded(self, recording_id: str, location: str | None) -> Recording:
+        """Record that a copy was verified elsewhere, then that it waits no longer."""
+
+        def uploaded(found: Recording) -> Recording | None:
+            if not found.waits_for_upload:
+                return None
+            return found.moved_to(RecordingStatus.UPLOADED, self.now(), location=location)
+
+        changed = self.change(recording_id, uploaded)
+        with self.locked():
+            self.drop_entry(recording_id)
+        return changed
+
+    def set_processing(self, recording_id: str, job_id: str) -> Recording:
+        """Record the job that works on it; one that has ended already stays as it is."""
+        ended = {RecordingStatus.COMPLETED, RecordingStatus.FAILED}
+
+        def processing(found: Recording) -> Recording | None:
+            if found.job_id == job_id and found.status in ended:
+                return None
+            return found.moved_to(RecordingStatus.PROCESSING, self.now(), job_id=job_id)
+
+        return self.change(recording_id, processing)
+
+    def set_completed(self, recording_id: str, job_id: str, **found: Any) -> Recording:
+        """Record that everything is done with it, and what was found out of it."""
+        return self.change(
+            recording_id,
+            lambda one: one.moved_to(RecordingStatus.COMPLETED, self.now(), job_id=job_id, **found),
+        )
+
+    def set_failed(self, recording_id: str, error: str, **changes: Any) -> Recording:
+        """Record why something failed."""
+        return self.change(
+            recording_id,
+            lambda one: one.moved_to(
+                RecordingStatus.FAILED, self.now(), error=error[:500], **changes
+            ),
+        )
+
+    @contextmanager
+    def sending(self, recording: Recording) -> Iterator[bool]:
+        """Keep others from sending the same recording; False when one does already."""
+        descriptor = os.open(self.audio_path(recording), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def stored_bytes(self) -> int:
+        """Return how many bytes the sound takes, that in the trash counted in."""
+        kept = sum(one.file_size for one in self.all().values())
+        return kept + sum(one.file_size for one in self.trashed())
+
+    def trashed(self) -> list[Recording]:
+        """Return what lies in the trash."""
+        found = []
+        for path in sorted(self.trash.glob(f"[!.]*{_JSON}")):
+            with suppress(FileNotFoundError, ValueError):
+                found.append(read_json(path, Recording))
+        return found
+
+    def set_aside(self, path: Path) -> str:
+        """Move what can't be used to the damaged ones; return its name there."""
+        name, number = path.name, 1
+        while (self.damaged / name).exists():
+            number += 1
+            name = f"{path.stem}-{number}{path.suffix}"
+        path.replace(self.damaged / name)
+        sync_directory(self.damaged)
+        sync_directory(path.parent)
+        return name
+
+
+R = TypeVar("R", Recording, QueueEntry)
+
+
+def read_json(path: Path, kind: type[R]) -> R:
+    """Read a record.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds something else, or another recording's record.
+    """
+    values = json.loads(path.read_bytes())
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004  # of a file, not of a type
+    found = kind.from_json(values)
+    if found.recording_id != path.name.removesuffix(_JSON):
+        raise ValueError(f"it speaks of {found.recording_id}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen(Generic[R]):
+    stamp: _Stamp
+    record: R | None
+
+
+class _Listing(Generic[R]):
+    """The records of a directory, read again only where something changed.
+
+    All changes are renames, which the directory's own time tells of; a file edited in its place is
+    seen at the next of them.
+    """
+
+    def __init__(self, directory: Path, kind: type[R]) -> None:
+        self._directory = directory
+        self._kind: type[R] = kind
+        self._lock = threading.Lock()
+        self._stamp: _Stamp | None = None
+        self._seen: dict[str, _Seen[R]] = {}
+        self._result: tuple[dict[str, R], list[str]] = ({}, [])
+
+    def read(self) -> tuple[dict[str, R], list[str]]:
+        """Return the records by id, and the names of files that hold none; not to be changed."""
+        with self._lock:
+            try:
+                stamp = _stamp_of(os.stat(self._directory))
+            except FileNotFoundError:
+                return {}, []
+            if stamp == self._stamp:
+                return self._result
+            began_ns = time.time_ns()
+            self._seen = self._scan()
+            records = {
+                name.removesuffix(_JSON): one.record
+                for name, one in self._seen.items()
+                if one.record is not None
+            }
+            unreadable = sorted(name for name, one in self._seen.items() if one.record is None)
+            self._result = (records, unreadable)
+            is_racy = stamp[0] > began_ns - _RACY_NS
+            self._stamp = None if is_racy else stamp
+            return self._result
+
+    def _scan(self) -> dict[str, _Seen[R]]:
+        seen: dict[str, _Seen[R]] = {}
+        with os.scandir(self._directory) as entries:
+            for entry in entries:
+                name = entry.name
+                if not name.endswith(_JSON) or name.startswith("."):
+                    continue
+                with suppress(FileNotFoundError):
+                    stamp = _stamp_of(entry.stat())
+                    known = self._seen.get(name)
+                    if known is None or known.stamp != stamp:
+                        known = _Seen(stamp, self._read(name))
+                    seen[name] = known
+        return seen
+
+    def _read(self, name: str) -> R | None:
+        try:
+            found: R = read_json(self._directory / name, self._kind)
+            return found
+        except ValueError:
+            return None
+
+
+def _stamp_of(status: os.stat_result) -> _Stamp:
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -1,0 +1,140 @@
+"""kill -9 between any two writes: afterwards a recording is as it was before or as it was to be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from haulier.core.recordings import Recording, RecordingStatus
+from haulier.journeys.recording.mending import mend
+from haulier.journeys.recording.saving import Draft
+from haulier.journeys.recording.shelf import Shelf
+from haulier.journeys.recording.trash import sweep
+from recordings import SetClock, wav
+
+ONE = "0b1f6f0e-8c4e-4a53-9a55-1f7a0e2f6c11"
+SOUND = wav(0.2)
+LIMIT = 1 << 20
+
+
+def save(shelf: Shelf) -> None:
+    shelf.make()
+    with Draft(shelf, ONE, "lecture", most_bytes=None, limit_bytes=LIMIT) as draft:
+        draft.write(SOUND)
+        draft.keep()
+
+
+def queue(shelf: Shelf) -> None:
+    with shelf.locked():
+        shelf.enqueue(shelf.get(ONE))
+
+
+def uploading(shelf: Shelf) -> None:
+    shelf.change(ONE, lambda one: one.moved_to(RecordingStatus.UPLOADING, shelf.now()))
+
+
+def uploaded(shelf: Shelf) -> None:
+    shelf.set_uploaded(ONE, "s3://bucket/key")
+
+
+def trashed(shelf: Shelf) -> None:
+    sweep(shelf, 7)
+
+
+def failed_long_ago(shelf: Shelf) -> None:
+    shelf.set_failed(ONE, "no luck")
+    shelf.change(
+        ONE, lambda one: one.moved_to(RecordingStatus.FAILED, shelf.now() - timedelta(days=9))
+    )
+
+
+# What is done before, what is killed, and how many points it has where it may die.
+STEPS: list[tuple[list[Callable[[Shelf], None]], Callable[[Shelf], None], int]] = [
+    ([], save, 5),
+    ([save], save, 1),
+    ([save], queue, 3),
+    ([save, queue], uploading, 3),
+    ([save, queue, uploading], uploaded, 4),
+    ([save, failed_long_ago], trashed, 2),
+]
+
+
+def state_of(shelf: Shelf) -> object:
+    """Return everything that can be seen of the one recording."""
+    recordings, trash = shelf.all(), {one.recording_id: one for one in shelf.trashed()}
+    assert len({*recordings, *trash}) == len(recordings) + len(trash) <= 1
+    for place, found in ((shelf.recordings, recordings), (shelf.trash, trash)):
+        names = {one.name for one in place.iterdir()} if place.exists() else set()
+        expected = {f"{ONE}.wav", f"{ONE}.json"} if found else set()
+        assert names == expected
+        if found:
+            assert (place / f"{ONE}.wav").read_bytes() == SOUND
+    shown: dict[str, Recording] = recordings or trash
+    one = shown.get(ONE)
+    return one and (one.status, one.mode, one.location), bool(trash), ONE in shelf.entries()
+
+
+def run_killed(home: Path, action: Callable[[Shelf], None], point: int) -> bool:
+    """Do it in a process that dies at its nth point; tell whether it got there."""
+    child = os.fork()
+    if not child:
+        left = point
+
+        def observe(_step: str) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        action(Shelf(home, "ann", now=SetClock(), observe=observe))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize(
+    ("before", "action", "points"), STEPS, ids=lambda part: getattr(part, "__name__", "")
+)
+def test_killed_anywhere(tmp_path, before, action, points):
+    prepared = tmp_path / "prepared"
+    shelf = Shelf(prepared, "ann", now=SetClock())
+    shelf.make()
+    for step in before:
+        step(shelf)
+    old = state_of(Shelf(prepared, "ann"))
+    done = tmp_path / "done"
+    shutil.copytree(prepared, done)
+    action(Shelf(done, "ann", now=SetClock()))
+    new = state_of(Shelf(done, "ann"))
+    reached = 0
+    for point in range(1, 100):
+        home = tmp_path / str(point)
+        shutil.copytree(prepared, home)
+        if not run_killed(home, action, point):
+            break
+        reached += 1
+        found = Shelf(home, "ann", now=SetClock())
+        mend(found)
+        assert state_of(found) in (old, new), point
+        # Whoever asked for it asks again.
+        action(Shelf(home, "ann", now=SetClock()))
+        assert state_of(Shelf(home, "ann")) == new, point
+        assert mend(found) == []
+    assert reached >= points
+
+
+def test_power_cut_between_the_names_of_one_directory(tmp_path):
+    """The metadata's name is on the disk, that of its sound is not."""
+    shelf = Shelf(tmp_path, "ann")
+    save(shelf)
+    sound = shelf.recordings / f"{ONE}.wav"
+    sound.rename(shelf.recordings / f".{ONE}.audio.0123abcd.partial")
+    assert [one.done for one in mend(shelf)] == ["finished"]
+    assert sound.read_bytes() == SOUND
