@@ -8,13 +8,10 @@ tables with other destinations. An empty variable counts as not set.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import (
@@ -33,103 +30,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from haulier.core.units import parse_size
-from haulier.errors import UsageError
+from haulier import settings_values as accepted
 from haulier.settings_loading import load, names_of, secrets_of
 
-MAX_PREFIX_BYTES = 512
-
-UrlT = TypeVar("UrlT", str, SecretStr)
-
-
-def _expanded(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError("a path; the user whose home it names does not exist") from None
-
-
-def _url(*schemes: str) -> AfterValidator:
-    wanted = ", ".join(f"{scheme}://" for scheme in schemes)
-
-    def check(url: UrlT) -> UrlT:
-        text = url.get_secret_value() if isinstance(url, SecretStr) else url
-        try:
-            parts = urlsplit(text)
-            sound = parts.scheme in schemes and bool(parts.hostname or parts.path)
-            _ = parts.port
-        except ValueError:  # whose text may repeat a password
-            sound = False
-        if not sound:
-            raise ValueError(f"a URL that begins with one of {wanted}")
-        return url
-
-    return AfterValidator(check)
-
-
-def _location(path: str) -> str:
-    if not path.startswith("/") or not path.isprintable():
-        raise ValueError("a path that begins with a slash, as in nginx's `location`")
-    return path.rstrip("/")
-
-
-def _size(value: Any) -> Any:
-    if not isinstance(value, str) or value.isdigit():
-        return value
-    try:
-        return parse_size(value)
-    except UsageError as exc:
-        raise ValueError(exc.message) from None
-
-
-def _rate(value: str) -> str:
-    if not re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour)", value):
-        raise ValueError("a rate such as 10/minute: N/second, N/minute or N/hour")
-    return value
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(one.strip() for one in text.split(",") if one.strip())
-
-
-def _origins(text: str) -> str:
-    for one in _listed(text):
-        parts = urlsplit(one)
-        if parts.scheme not in {"http", "https"} or one != f"{parts.scheme}://{parts.netloc}":
-            raise ValueError(
-                "origins such as https://app.example, apart by commas; no * and no path"
-            )
-    return ",".join(_listed(text))
-
-
-def _networks(text: str) -> str:
-    for one in _listed(text):
-        try:
-            ip_network(one)
-        except ValueError:
-            raise ValueError("addresses or networks such as 10.0.0.0/8, apart by commas") from None
-    return ",".join(_listed(text))
-
-
-def _bucket_name(name: str) -> str:
-    if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
-        raise ValueError("the bucket's name alone; what follows it goes into AWS_S3_PREFIX")
-    return name
-
-
-def _key_prefix(prefix: str) -> str:
-    if not prefix.isprintable() or ".." in prefix.split("/"):
-        raise ValueError("directories apart by /, without .. and control characters")
-    if len(prefix.encode()) > MAX_PREFIX_BYTES:
-        raise ValueError(f"at most {MAX_PREFIX_BYTES} bytes, a key has 1,024")
-    return prefix
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-Folder = Annotated[Path, AfterValidator(_expanded)]
+Folder = Annotated[Path, AfterValidator(accepted.expanded)]
 
 
 def _setting(default: Any, *names: str, meaning: str, shown: str | None = None) -> Any:
@@ -179,15 +83,16 @@ class GeneralSettings(_Group):
         meaning="the catalog: a file, or `postgresql://…`",
         shown="`{data}/catalog.db`",
     )
-    redis_url: Annotated[SecretStr, _url("redis", "rediss", "unix")] | None = _setting(
+    redis_url: Annotated[SecretStr, accepted.url("redis", "rediss", "unix")] | None = _setting(
         None, "REDIS_URL", meaning="events, limits and locks of several processes"
     )
     celery_broker_url: (
-        Annotated[SecretStr, _url("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")] | None
+        Annotated[SecretStr, accepted.url("redis", "rediss", "unix", "amqp", "amqps", "pyamqp")]
+        | None
     ) = _setting(None, "CELERY_BROKER_URL", meaning="jobs", shown="`REDIS_URL`")
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = (
-        _setting("WARNING", "LOG_LEVEL", meaning="how much is logged")
-    )
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(accepted.upper)
+    ] = _setting("WARNING", "LOG_LEVEL", meaning="how much is logged")
 
     @model_validator(mode="before")
     @classmethod
@@ -236,10 +141,10 @@ class ArchiveSettings(_Group):
 class S3Settings(_Group):
     """Object storage; without a bucket the embedded store is the destination."""
 
-    bucket: Annotated[str, AfterValidator(_bucket_name)] | None = _setting(
+    bucket: Annotated[str, AfterValidator(accepted.bucket_name)] | None = _setting(
         None, "AWS_S3_BUCKET", meaning="the bucket"
     )
-    endpoint_url: Annotated[str, _url("http", "https")] | None = _setting(
+    endpoint_url: Annotated[str, accepted.url("http", "https")] | None = _setting(
         None, "AWS_ENDPOINT_URL", meaning="an S3 other than Amazon's"
     )
     region: str | None = _setting(
@@ -254,7 +159,7 @@ class S3Settings(_Group):
     session_token: SecretStr | None = _setting(
         None, "AWS_SESSION_TOKEN", meaning="of temporary credentials"
     )
-    prefix: Annotated[str, AfterValidator(_key_prefix)] = _setting(
+    prefix: Annotated[str, AfterValidator(accepted.key_prefix)] = _setting(
         "", "AWS_S3_PREFIX", meaning="what every key begins with"
     )
     storage_class: str | None = _setting(None, "AWS_S3_STORAGE_CLASS", meaning="e.g. STANDARD_IA")
@@ -289,10 +194,10 @@ class ServerSettings(_Group):
     max_upload_size_mb: Annotated[int, Field(ge=1)] = _setting(
         50, "MAX_UPLOAD_SIZE_MB", meaning="the largest recording sent to the server, in MiB"
     )
-    max_file_size: Annotated[int, BeforeValidator(_size)] | None = _setting(
+    max_file_size: Annotated[int, BeforeValidator(accepted.size)] | None = _setting(
         None, "HAULIER_MAX_FILE_SIZE", meaning="the largest upload", shown="what the disk holds"
     )
-    jwt_jwks_url: Annotated[str, _url("https", "http")] | None = _setting(
+    jwt_jwks_url: Annotated[str, accepted.url("https", "http")] | None = _setting(
         None, "JWT_JWKS_URL", meaning="keys of an outside issuer whose tokens are accepted"
     )
     jwt_audience: str | None = _setting(
@@ -301,20 +206,20 @@ class ServerSettings(_Group):
     jwt_issuer: str | None = _setting(
         None, "JWT_ISSUER", meaning="the outside issuer, as its tokens name it"
     )
-    cors_origins: Annotated[str, AfterValidator(_origins)] = _setting(
+    cors_origins: Annotated[str, AfterValidator(accepted.origins)] = _setting(
         "",
         "CORS_ORIGINS",
         meaning="pages that may use the server, apart by commas: https://app.example",
     )
-    trusted_proxies: Annotated[str, AfterValidator(_networks)] = _setting(
+    trusted_proxies: Annotated[str, AfterValidator(accepted.networks)] = _setting(
         "",
         "TRUSTED_PROXIES",
         meaning="addresses and networks, apart by commas, whose X-Forwarded-For is believed",
     )
-    rate_limit_api: Annotated[str, AfterValidator(_rate)] = _setting(
+    rate_limit_api: Annotated[str, AfterValidator(accepted.rate)] = _setting(
         "600/minute", "RATE_LIMIT_API", meaning="requests of each user; chunks are not counted"
     )
-    rate_limit_sign_in: Annotated[str, AfterValidator(_rate)] = _setting(
+    rate_limit_sign_in: Annotated[str, AfterValidator(accepted.rate)] = _setting(
         "10/minute", "RATE_LIMIT_SIGN_IN", meaning="tries to sign in, for each address"
     )
     upload_session_ttl_hours: Annotated[int, Field(ge=1, le=24 * 365)] = _setting(
@@ -323,7 +228,7 @@ class ServerSettings(_Group):
     durability: Literal["none", "chunk", "complete"] = _setting(
         "chunk", "DURABILITY", meaning="what an answer promises when the power fails"
     )
-    clamd_url: Annotated[str, _url("unix", "tcp")] | None = _setting(
+    clamd_url: Annotated[str, accepted.url("unix", "tcp")] | None = _setting(
         None, "CLAMD_URL", meaning="ClamAV's daemon: `unix:/PATH` or `tcp://HOST:PORT`"
     )
     clamd_max_file_mb: Annotated[int, Field(ge=1, le=4096)] = _setting(
@@ -345,7 +250,7 @@ class ServerSettings(_Group):
         "DOWNLOAD_MODE",
         meaning="`redirect`: files in a bucket are fetched from there, by short-lived links",
     )
-    x_accel_prefix: Annotated[str, AfterValidator(_location)] | None = _setting(
+    x_accel_prefix: Annotated[str, AfterValidator(accepted.location)] | None = _setting(
         None,
         "X_ACCEL_PREFIX",
         meaning="nginx's internal location of `{data}/files`, which then sends the files",
@@ -360,13 +265,6 @@ class ServerSettings(_Group):
                 "issuer made for others would be taken"
             )
         return self
-
-
-def _sync_target(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"s3", "https", "http"} or not parts.hostname:
-        raise ValueError("s3://BUCKET/PREFIX or the address of a server, https://HOST")
-    return url
 
 
 class RecordingSettings(_Group):
@@ -386,7 +284,7 @@ class RecordingSettings(_Group):
         "AUDIO_FAILED_RETENTION_DAYS",
         meaning="after how many days what failed goes to the trash; 0: never",
     )
-    sync_to: Annotated[str, AfterValidator(_sync_target)] | None = _setting(
+    sync_to: Annotated[str, AfterValidator(accepted.sync_target)] | None = _setting(
         None,
         "SYNC_TO",
         meaning="where recordings are sent: `s3://BUCKET/PREFIX` or `https://SERVER`",
@@ -431,8 +329,8 @@ class RemoteSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: Annotated[str, _url("s3", "file", "https", "http")]
-    endpoint_url: Annotated[str, _url("http", "https")] | None = None
+    url: Annotated[str, accepted.url("s3", "file", "https", "http")]
+    endpoint_url: Annotated[str, accepted.url("http", "https")] | None = None
     region: str | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
