@@ -16,6 +16,7 @@ from haulier.server.app import create_app
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import open_services
 from haulier.settings import Settings
+from recordings import wav
 
 pytestmark = pytest.mark.processes
 
@@ -103,6 +104,13 @@ MATRIX = {
     ("POST", "/upload/chunked/{session_id}/chunk"): Row(upload(200), CHUNK),
     ("POST", "/upload/chunked/{session_id}/complete"): Row(upload(409)),
     ("GET", "/upload/chunked/{session_id}/status"): Row(upload(200)),
+    ("POST", "/upload/offline/save"): Row(begin(201), {"content": wav()}),
+    ("GET", "/upload/offline/recordings"): Row(LIST),
+    ("GET", "/upload/offline/queue"): Row(LIST),
+    ("GET", "/upload/offline/storage-stats"): Row(LIST),
+    ("POST", "/upload/offline/sync"): Row(begin(202)),
+    # A recording is its owner's alone, not even an admin's.
+    ("POST", "/upload/sync/{recording_id}"): Row(upload(200)),
     ("OPTIONS", "/tus"): Row(OPEN(204)),
     ("OPTIONS", "/tus/"): Row(OPEN(204)),
     ("OPTIONS", "/tus/{session_id}"): Row(OPEN(204)),
@@ -171,6 +179,9 @@ class World:
             file_id = made.json()["id"]
             jobs = await self.services.catalog.read(lambda tx: tx.jobs.of_subject(file_id))
             return template.replace("{job_id}", jobs[0].job_id)
+        if "{recording_id}" in template:
+            made = await self.ask("POST", "/upload/offline/save", content=wav())
+            return template.replace("{recording_id}", made.json()["recording_id"])
         if "{session_id}" not in template:
             return template.replace("{path:path}", "folder/a.bin")
         if template.startswith("/tus"):

@@ -117,6 +117,18 @@ class StoredRows:
         ).mappings()
         return [_stored(row) for row in rows]
 
+    def find(self, owner_id: str, folder: str, name: str) -> StoredFile | None:
+        """Return the newest file of that name in a folder of an owner."""
+        columns = stored_files.c
+        statement = (
+            select(stored_files)
+            .where(columns.owner_id == owner_id, columns.folder == folder, columns.name == name)
+            .order_by(columns.file_id.desc())
+            .limit(1)
+        )
+        row = self._connection.execute(statement).mappings().one_or_none()
+        return None if row is None else _stored(row)
+
     def is_taken(self, owner_id: str, folder: str, name: str) -> bool:
         """Tell whether an owner has a file of that name in a folder."""
         columns = stored_files.c

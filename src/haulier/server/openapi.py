@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from haulier.server import models
+from haulier.server import models, recording_models
 
 Json = dict[str, Any]
 
@@ -74,6 +74,17 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
         {200: models.ChunkedResult, 202: models.ChunkedResult}, (409, 410, 422, 423, 502, 507)
     ),
     ("get", "/upload/chunked/{session_id}/status"): _Answers({200: models.ChunkedStatus}),
+    ("post", "/upload/offline/save"): _Answers(
+        {200: recording_models.SavedRecording, 201: recording_models.SavedRecording},
+        (409, 413, 415, 507), (), (_MEDIA, "multipart/form-data"),
+    ),
+    ("get", "/upload/offline/recordings"): _Answers({200: recording_models.RecordingList}),
+    ("get", "/upload/offline/queue"): _Answers({200: recording_models.RecordingQueue}),
+    ("get", "/upload/offline/storage-stats"): _Answers({200: recording_models.RecordingStorage}),
+    ("post", "/upload/offline/sync"): _Answers({202: recording_models.SyncReport}, (507,)),
+    ("post", "/upload/sync/{recording_id}"): _Answers(
+        {200: recording_models.UploadedRecording}, (409, 413, 502, 507)
+    ),
     ("options", "/tus/"): _Answers({204: None}),
     ("options", "/tus/{session_id}"): _Answers({204: None}),
     ("post", "/tus/"): _Answers(

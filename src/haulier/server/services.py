@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,11 +26,15 @@ from haulier.files.tickets import Tickets
 from haulier.files.tokens import SHORTEST_SECRET, Tokens
 from haulier.jobs.file_jobs import FileJobs
 from haulier.jobs.runner import Runner
+from haulier.journeys.recording.manager import OfflineAudioManager
+from haulier.journeys.recording.syncing import Syncing
 from haulier.media.clamd import Clamd
 from haulier.media.isolation import Workers
 from haulier.media.scan import Scanner
+from haulier.server.beside import beside
 from haulier.server.downloads import Downloads
 from haulier.server.issuer import fetch_keys
+from haulier.server.recording_services import open_syncing
 from haulier.server.stages import open_stage
 from haulier.settings import Settings
 from haulier.transfer.sessions.engine import SessionEngine
@@ -62,6 +66,8 @@ class Services:
     sweeper: Sweeper
     scan_policy: ScanPolicy
     file_jobs: FileJobs
+    recordings: OfflineAudioManager
+    syncing: Syncing
     sign_in_limit: RateLimiter
     api_limit: RateLimiter
     tickets: Tickets
@@ -148,6 +154,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         await Catalog.open(settings.catalog_url) as catalog,
         open_stage(settings, catalog) as stage,
+        AsyncExitStack() as stack,
     ):
         locks, hashes, bell = MemoryLocks(), HashesInOrder(), MemoryBell()
         bus = MemoryEventBus()
@@ -194,6 +201,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             events=events,
             data=data,
         )
+        recordings = OfflineAudioManager.of_settings(settings)
+        syncing = await stack.enter_async_context(
+            open_syncing(settings, catalog, engine, recordings)
+        )
         services = Services(
             settings=settings,
             catalog=catalog,
@@ -213,6 +224,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             sweeper=sweeper,
             scan_policy=policy,
             file_jobs=file_jobs,
+            recordings=recordings,
+            syncing=syncing,
             sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
             api_limit=RateLimiter(settings.server.rate_limit_api),
             tickets=Tickets(),
@@ -223,20 +236,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         runner = Runner(
             catalog=catalog, kinds=file_jobs.kinds(), bell=bell, changed=events.job_changed
         )
-        async with workers, _beside(runner.run()), _beside(_sweep_forever(sweeper)):
+        async with workers, beside(runner.run()), beside(_sweep_forever(sweeper)):
             yield services
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Let `work`, which has no end, run while the block does."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _sweep_forever(sweeper: Sweeper) -> None:

@@ -107,6 +107,19 @@ async def open_bucket(
     return cast("UploadStore", opened.store), place.prefix  # a bucket can do all of it
 
 
+async def open_destination(
+    settings: Settings, catalog: Catalog, stack: AsyncExitStack, to: str
+) -> OpenDestination:
+    """Open the store that `to` names, closed with `stack`.
+
+    Raises:
+        ConfigurationError, UsageError: a destination that can't be. StoreError: it can't be
+            reached.
+    """
+    opener = _Opener(settings, catalog, None, stack, probe=True)
+    return await opener.open(destination_of(settings, to))
+
+
 def _user() -> str | None:
     try:
         return getpass.getuser()

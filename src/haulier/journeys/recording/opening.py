@@ -1,0 +1,73 @@
+"""Opening the place that recordings are sent to, from the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from haulier.catalog.catalog import Catalog
+from haulier.core.recordings import Recording
+from haulier.errors import ConfigurationError
+from haulier.journeys.archive.open import open_destination
+from haulier.journeys.recording.sending import Bucket, Save, Sender
+from haulier.settings import Settings
+
+
+class OpenedLater:
+    """A place that is opened when something is sent there: it may be away when we start.
+
+    Args:
+        open_sender: opens it; asked again after it failed.
+    """
+
+    def __init__(self, open_sender: Callable[[], Awaitable[Sender]]) -> None:
+        self._open_sender = open_sender
+        self._opening = asyncio.Lock()
+        self._sender: Sender | None = None
+
+    async def send(
+        self, recording: Recording, path: Path, progress: Mapping[str, Any], save: Save
+    ) -> str:
+        """See `Sender.send`."""
+        async with self._opening:
+            if self._sender is None:
+                self._sender = await self._open_sender()
+        return await self._sender.send(recording, path, progress, save)
+
+
+def sender_of(
+    settings: Settings, catalog: Catalog, stack: AsyncExitStack, *, own_files: Sender | None
+) -> Sender:
+    """Return what sends recordings to where SYNC_TO says; closed with `stack`.
+
+    Args:
+        settings: of this process.
+        catalog: keeps what a bucket was seen to check.
+        stack: closes connections.
+        own_files: where they go when SYNC_TO says nothing.
+
+    Raises:
+        ConfigurationError: SYNC_TO says nothing, and there are no own files; or it names a server,
+            to which recordings can't be sent yet.
+    """
+    to = settings.recordings.sync_to
+    if to is None:
+        if own_files is None:
+            raise ConfigurationError(
+                "it is not said where recordings are sent",
+                hint="Set SYNC_TO to s3://BUCKET/PREFIX.",
+            )
+        return own_files
+    if not to.startswith("s3://"):
+        raise ConfigurationError(
+            f"recordings can't be sent to {to} yet", hint="Set SYNC_TO to s3://BUCKET/PREFIX."
+        )
+
+    async def open_bucket() -> Sender:
+        opened = await open_destination(settings, catalog, stack, to)
+        return Bucket(opened.store, opened.destination.prefix)
+
+    return OpenedLater(open_bucket)

@@ -1,0 +1,57 @@
+"""The recordings of a server: kept, sent on, and swept while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from haulier.catalog.catalog import Catalog
+from haulier.errors import HaulierError
+from haulier.journeys.recording.manager import OfflineAudioManager
+from haulier.journeys.recording.opening import sender_of
+from haulier.journeys.recording.sending import OwnFiles
+from haulier.journeys.recording.syncing import Syncing
+from haulier.server.beside import beside
+from haulier.settings import Settings
+from haulier.transfer.sessions.engine import SessionEngine
+
+_SWEEP_EVERY_S = 24 * 3600
+_log = logging.getLogger("haulier.recordings")
+
+
+@asynccontextmanager
+async def open_syncing(
+    settings: Settings,
+    catalog: Catalog,
+    engine: SessionEngine,
+    manager: OfflineAudioManager,
+) -> AsyncIterator[Syncing]:
+    """Mend what a crash left of recordings; send and sweep them while the block runs.
+
+    Raises:
+        ConfigurationError: SYNC_TO names a place that recordings can't be sent to.
+    """
+    async with AsyncExitStack() as stack:
+        sender = sender_of(settings, catalog, stack, own_files=OwnFiles(engine, catalog))
+        await manager.mend()
+        syncing = await stack.enter_async_context(Syncing(manager, sender))
+        days = settings.recordings.audio_failed_retention_days
+        async with beside(syncing.run()), beside(_sweep_forever(manager, days)):
+            yield syncing
+
+
+async def _sweep_forever(manager: OfflineAudioManager, days: int) -> None:
+    while True:
+        for user_id in await manager.users():
+            try:
+                swept = await manager.sweep(user_id, days)
+            except HaulierError as exc:
+                _log.error("recordings of %s were not swept: %s", user_id, exc.message)
+                continue
+            for recording_id in swept.moved:
+                _log.warning("the recording %s failed long ago and went to the trash", recording_id)
+            for recording_id in swept.removed:
+                _log.warning("the recording %s was removed from the trash", recording_id)
+        await asyncio.sleep(_SWEEP_EVERY_S)
