@@ -111,6 +111,7 @@ MATRIX = {
     ("POST", "/upload/offline/sync"): Row(begin(202)),
     # A recording is its owner's alone, not even an admin's.
     ("POST", "/upload/sync/{recording_id}"): Row(upload(200)),
+    ("POST", "/upload/analyze/{recording_id}"): Row([401, 404, 404, 404, 200, 200, 200, 403, 403]),
     ("OPTIONS", "/tus"): Row(OPEN(204)),
     ("OPTIONS", "/tus/"): Row(OPEN(204)),
     ("OPTIONS", "/tus/{session_id}"): Row(OPEN(204)),

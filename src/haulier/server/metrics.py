@@ -14,6 +14,7 @@ from prometheus_client import (
 
 from haulier.catalog.totals import Totals
 from haulier.core.records import utc_now
+from haulier.server.recording_metrics import RecordingMetrics, RecordingTotals
 
 # From what the catalog answers to the upload of a large file.
 _SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600)
@@ -60,6 +61,9 @@ class Metrics:
         self._used = self._gauge("stored_bytes", "Bytes that users keep.")
         self._reserved = self._gauge("reserved_bytes", "Bytes set aside for uploads under way.")
 
+        self._recordings = RecordingMetrics()
+        self._registry.register(self._recordings)
+
     def began(self) -> None:
         """Count a request that begins."""
         self._under_way.inc()
@@ -81,8 +85,8 @@ class Metrics:
         self._received.inc(received_bytes)
         self._sent.inc(sent_bytes)
 
-    def render(self, totals: Totals) -> bytes:
-        """Return everything in Prometheus's text format, `totals` among it."""
+    def render(self, totals: Totals, recordings: RecordingTotals) -> bytes:
+        """Return everything in Prometheus's text format, `totals` and `recordings` among it."""
         for gauge, counts in (
             (self._sessions, totals.sessions_by_status),
             (self._files, totals.files_by_scan_state),
@@ -95,6 +99,7 @@ class Metrics:
         if totals.oldest_due is not None:
             waits_s = max(0.0, (utc_now() - totals.oldest_due).total_seconds())
         self._jobs_age.set(waits_s)
+        self._recordings.totals = recordings
         self._users.set(totals.users)
         self._used.set(totals.used_bytes)
         self._reserved.set(totals.reserved_bytes)

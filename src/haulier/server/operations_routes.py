@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from haulier.errors import HaulierError
 from haulier.server.identity import TheServices
 from haulier.server.problems import problem
+from haulier.server.recording_metrics import read_recording_totals
 from haulier.transfer.sessions.disk import free_bytes
 
 router = APIRouter(tags=["operations"])
@@ -48,8 +49,12 @@ async def metrics(request: Request, services: TheServices) -> Response:
     It names no user and no file. Whoever faces the open network keeps it to the inside.
     """
     totals = await services.catalog.read(lambda tx: tx.totals())
+    recordings = await read_recording_totals(
+        services.recordings, services.syncing, services.recording_jobs
+    )
     return Response(
-        request.app.state.metrics.render(totals), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        request.app.state.metrics.render(totals, recordings),
+        headers={"Content-Type": CONTENT_TYPE_LATEST},
     )
 
 

@@ -119,6 +119,24 @@ class UploadedRecording(BaseModel):
     job_id: str | None
 
 
+class CompressionAdvice(BaseModel):
+    """What a recording would take; sizes are bytes, the ratio is new by old."""
+
+    model_config = _like(
+        current_format="wav", current_size=104857600, recommended_format="opus",
+        estimated_size=7340032, compression_ratio=0.07, estimated_time_minutes=0.2,
+        bandwidth_saved=97517568,
+    )  # fmt: skip
+
+    current_format: str
+    current_size: int
+    recommended_format: str
+    estimated_size: int
+    compression_ratio: float
+    estimated_time_minutes: float
+    bandwidth_saved: int
+
+
 class RecordingStorage(BaseModel):
     """What one's recordings take."""
 

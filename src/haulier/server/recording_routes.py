@@ -28,6 +28,15 @@ router = APIRouter(prefix="/upload", tags=["recordings"])
 
 _FORM_SLACK_BYTES = 64 << 10
 _PIECE_BYTES = 256 << 10
+_SHOWN_OF_ADVICE = (
+    "current_format",
+    "current_size",
+    "recommended_format",
+    "estimated_size",
+    "compression_ratio",
+    "estimated_time_minutes",
+    "bandwidth_saved",
+)
 # Of one length, so that it sorts as text.
 _SORTED_TIME = "%Y%m%dT%H%M%S.%fZ"
 
@@ -140,6 +149,18 @@ async def sync_one(recording_id: str, user: Writer, services: TheServices) -> di
         "status": "uploaded",
         "job_id": recording.job_id,
     }
+
+
+@router.post("/analyze/{recording_id}")
+async def analyze(recording_id: str, user: Reader, services: TheServices) -> dict[str, Any]:
+    """Say what a recording would take as Opus; pieces of it are encoded for that."""
+    try:
+        path = await services.recordings.audio_path(user.user_id, recording_id)
+    except ValidationError:
+        raise NoSuchRecording("there is no such recording") from None
+    strategy = services.strategy
+    advice = await strategy.recommend_compression(await strategy.analyze_file(path))
+    return {name: getattr(advice, name) for name in _SHOWN_OF_ADVICE}
 
 
 async def _save(

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from haulier.catalog.catalog import Catalog
 from haulier.errors import HaulierError
+from haulier.jobs.recording_jobs import RecordingJobs
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.opening import sender_of
 from haulier.journeys.recording.sending import OwnFiles
@@ -27,6 +28,7 @@ async def open_syncing(
     catalog: Catalog,
     engine: SessionEngine,
     manager: OfflineAudioManager,
+    jobs: RecordingJobs,
 ) -> AsyncIterator[Syncing]:
     """Mend what a crash left of recordings; send and sweep them while the block runs.
 
@@ -36,7 +38,8 @@ async def open_syncing(
     async with AsyncExitStack() as stack:
         sender = sender_of(settings, catalog, stack, own_files=OwnFiles(engine, catalog))
         await manager.mend()
-        syncing = await stack.enter_async_context(Syncing(manager, sender))
+        await jobs.take_up()
+        syncing = await stack.enter_async_context(Syncing(manager, sender, process=jobs.process))
         days = settings.recordings.audio_failed_retention_days
         async with beside(syncing.run()), beside(_sweep_forever(manager, days)):
             yield syncing

@@ -25,9 +25,11 @@ from haulier.files.secret import kept_secret
 from haulier.files.tickets import Tickets
 from haulier.files.tokens import SHORTEST_SECRET, Tokens
 from haulier.jobs.file_jobs import FileJobs
+from haulier.jobs.recording_jobs import RecordingJobs
 from haulier.jobs.runner import Runner
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.syncing import Syncing
+from haulier.media.advice import CompressionStrategy
 from haulier.media.clamd import Clamd
 from haulier.media.isolation import Workers
 from haulier.media.scan import Scanner
@@ -68,6 +70,8 @@ class Services:
     file_jobs: FileJobs
     recordings: OfflineAudioManager
     syncing: Syncing
+    recording_jobs: RecordingJobs
+    strategy: CompressionStrategy
     sign_in_limit: RateLimiter
     api_limit: RateLimiter
     tickets: Tickets
@@ -202,8 +206,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             data=data,
         )
         recordings = OfflineAudioManager.of_settings(settings)
+        recording_jobs = RecordingJobs(
+            catalog=catalog, manager=recordings, workers=workers, enqueued=bell.ring
+        )
         syncing = await stack.enter_async_context(
-            open_syncing(settings, catalog, engine, recordings)
+            open_syncing(settings, catalog, engine, recordings, recording_jobs)
         )
         services = Services(
             settings=settings,
@@ -226,6 +233,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             file_jobs=file_jobs,
             recordings=recordings,
             syncing=syncing,
+            recording_jobs=recording_jobs,
+            strategy=CompressionStrategy(workers=workers),
             sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
             api_limit=RateLimiter(settings.server.rate_limit_api),
             tickets=Tickets(),
@@ -234,7 +243,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         )
         await sweeper.sweep()
         runner = Runner(
-            catalog=catalog, kinds=file_jobs.kinds(), bell=bell, changed=events.job_changed
+            catalog=catalog,
+            kinds=[*file_jobs.kinds(), *recording_jobs.kinds()],
+            bell=bell,
+            changed=events.job_changed,
         )
         async with workers, beside(runner.run()), beside(_sweep_forever(sweeper)):
             yield services

@@ -36,7 +36,8 @@ from haulier.store.local_files import in_thread, system_errors
 
 # Trying again would not help, whatever the network does.
 _HOPELESS = (RecordingConflict, ChecksumMismatch, TargetUnreadable)
-_ALERT_ABOVE = 100
+ALERT_ABOVE = 100
+"""More waiting recordings than these are told of in the log and in a metric."""
 _log = logging.getLogger("haulier.recordings")
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class Syncing:
         self._now = now
         self._begun: set[asyncio.Task[Any]] = set()
         self._alerted = False
-        self.attempts: Counter[str] = Counter()
+        self.attempts = Counter({"success": 0, "failure": 0})
         """How many attempts ended in which way: `success`, `failure`."""
         self.sent_bytes = 0
 
@@ -180,7 +181,7 @@ class Syncing:
         return list(await asyncio.gather(*begun))
 
     def _alert(self, queued: int) -> None:
-        is_above = queued > _ALERT_ABOVE
+        is_above = queued > ALERT_ABOVE
         if is_above and not self._alerted:
             _log.warning("%d recordings wait to be sent", queued)
         self._alerted = is_above

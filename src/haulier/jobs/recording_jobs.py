@@ -1,0 +1,183 @@
+"""The job that follows the upload of a recording: its steps, each done once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
+from haulier.core.jobs import Job, JobState, new_job
+from haulier.core.recordings import Recording, RecordingStatus
+from haulier.core.records import utc_now
+from haulier.errors import FileNotFoundError as NoSuchRecording
+from haulier.errors import HaulierError, MediaError, UnreadableMedia, UsageError
+from haulier.jobs.kinds import Done, JobKind
+from haulier.jobs.recording_steps import (
+    RecordingWork,
+    Step,
+    read_notes,
+    recording_steps,
+    write_notes,
+)
+from haulier.journeys.recording.manager import OfflineAudioManager
+from haulier.journeys.recording.shelf import Shelf
+from haulier.media.isolation import Workers
+from haulier.store.local_files import system_errors
+
+KIND = "recording"
+_ATTEMPTS = 8
+_PRIORITY = -5
+_LIVING = frozenset({JobState.PENDING, JobState.RUNNING})
+# What a step meets in the file itself, or in what is installed: the others go on.
+_OF_THE_STEP = (MediaError, UsageError)
+_log = logging.getLogger("haulier.jobs")
+
+
+class RecordingJobs:
+    """Has recordings worked on.
+
+    Args:
+        catalog: where jobs are recorded.
+        manager: where recordings are kept.
+        workers: where they are decoded.
+        enqueued: called, from any thread, once a new job is committed.
+        steps: what is done, by name in this order.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        manager: OfflineAudioManager,
+        workers: Workers,
+        enqueued: Callable[[], None] = lambda: None,
+        steps: Callable[[], Mapping[str, Step]] = recording_steps,
+    ) -> None:
+        self._catalog = catalog
+        self._manager = manager
+        self._workers = workers
+        self._enqueued = enqueued
+        self._steps = steps
+        self.compressed_bytes: Counter[str] = Counter()
+        """Bytes `before` and `after` compression."""
+
+    def kinds(self) -> list[JobKind]:
+        """Return the kinds that can be done here."""
+        # One at a time: all of a recording is decoded several times.
+        hopeless = (UnreadableMedia, NoSuchRecording)
+        return [
+            JobKind(name=KIND, run=self._run, hopeless=hopeless, failed=self._failed, at_once=1)
+        ]
+
+    async def process(self, recording: Recording) -> Recording:
+        """Have an uploaded recording worked on, once, and return it as it stands then."""
+
+        def enqueue(tx: Tx) -> Job:
+            for known in tx.jobs.of_subject(recording.recording_id):
+                if known.state in _LIVING:
+                    return known
+            job = new_job(
+                KIND,
+                utc_now(),
+                payload={"user_id": recording.user_id},
+                subject=recording.recording_id,
+                owner_id=recording.user_id,
+                priority=_PRIORITY,
+                max_attempts=_ATTEMPTS,
+            )
+            tx.jobs.enqueue(job)
+            tx.after_commit(self._enqueued)
+            return job
+
+        job = await self._catalog.transaction(enqueue)
+        return await self._manager.mark_processing(
+            recording.user_id, recording.recording_id, job.job_id
+        )
+
+    async def take_up(self) -> None:
+        """Have those worked on whose job is not known any more, as with another catalog."""
+        for user_id in await self._manager.users():
+            for one in await self._manager.list_recordings(user_id, RecordingStatus.PROCESSING):
+                job_id = one.job_id or ""
+                if await self._catalog.read(lambda tx, job_id=job_id: tx.jobs.get(job_id)) is None:  # type: ignore[misc]  # a default binds it
+                    await self.process(one)
+
+    async def _run(self, job: Job) -> Done:
+        user_id, recording_id = str(job.payload["user_id"]), job.subject or ""
+        recording = await self._manager.get_recording(user_id, recording_id)
+        shelf = await self._manager.shelf_of(user_id)
+        work = RecordingWork(
+            recording=recording,
+            path=shelf.audio_path(recording),
+            directory=shelf.home / "derived" / recording_id,
+            workers=self._workers,
+        )
+        notes, failure = await self._work(work)
+        if failure is not None:
+            raise failure
+        probed = notes["probe"]
+        if probed["state"] != "done":
+            raise UnreadableMedia(f"the recording can't be read: {probed['error']}")
+        duration = probed["result"]["duration_s"]
+
+        def record(_tx: Tx) -> None:
+            _completed(shelf, recording_id, job.job_id, duration)
+
+        return Done(result={"steps": notes}, record=record)
+
+    async def _work(self, work: RecordingWork) -> tuple[dict[str, Any], Exception | None]:
+        """Do the steps that are not done; return what is known of all, and what to try again."""
+        notes, failure = await asyncio.to_thread(read_notes, work.directory), None
+        work.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, step in self._steps().items():
+            if notes.get(name, {}).get("state") == "done":
+                continue
+            try:
+                found = await step(work)
+                notes[name] = {"state": "done", "result": dict(found)}
+                self._count(notes[name]["result"])
+            except _OF_THE_STEP as error:
+                notes[name] = {"state": "failed", "error": error.message}
+            except Exception as error:  # noqa: BLE001  # a plug-in's own; the others go on
+                _log.warning("the step %s of a recording has to be done again: %s", name, error)
+                notes[name] = {"state": "failed", "error": str(error)}
+                failure = failure or error
+            with system_errors("recordings"):
+                await asyncio.to_thread(write_notes, work.directory, notes)
+        return notes, failure
+
+    def _count(self, result: Mapping[str, Any]) -> None:
+        self.compressed_bytes["before"] += result.get("bytes_before", 0)
+        self.compressed_bytes["after"] += result.get("bytes_after", 0)
+
+    def _failed(self, _tx: Tx, job: Job, why: str, is_last: bool) -> None:
+        if not is_last:
+            return
+        with suppress(NoSuchRecording):
+            try:
+                shelf = self._manager.opened_shelf(str(job.payload["user_id"]))
+                shelf.set_failed(job.subject or "", why, job_id=job.job_id)
+            except OSError as error:
+                raise _unwritable(error) from error
+
+
+def _completed(shelf: Shelf, recording_id: str, job_id: str, duration: float | None) -> None:
+    with suppress(NoSuchRecording):
+        try:
+            known = shelf.get(recording_id).duration if duration is None else duration
+            shelf.set_completed(recording_id, job_id, duration=known)
+        except OSError as error:
+            raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> HaulierError:
+    try:
+        with system_errors("recordings"):
+            raise error
+    except HaulierError as told:
+        return told
