@@ -311,7 +311,7 @@ class ChatSettings(_Group):
         50, "COMPRESSION_MAX_UPLOAD_SIZE_MB", meaning="what files are made to fit, in MiB"
     )
     max_token: SecretStr | None = _setting(None, "MAX_TOKEN", meaning="of the bot of MAX")
-    max_api_url: Annotated[str, _url("http", "https")] | None = _setting(
+    max_api_url: Annotated[str, accepted.url("http", "https")] | None = _setting(
         None,
         "MAX_API_URL",
         meaning="where the API of MAX is",

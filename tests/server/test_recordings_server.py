@@ -264,3 +264,52 @@ async def test_killed_while_it_syncs(tmp_path):
             assert len(files) == 20
     finally:
         await asyncio.to_thread(stop, server)
+
+
+async def test_analysis(people):
+    http = await people()
+    one = (await save(http, wav(2)))["recording_id"]
+    answer = await http.post(f"/upload/analyze/{one}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "current_format": "wav", "current_size": len(wav(2)), "recommended_format": "wav",
+        "estimated_size": len(wav(2)), "compression_ratio": 1.0, "estimated_time_minutes": 0.0,
+        "bandwidth_saved": 0,
+    }  # fmt: skip
+    other = (await save(http, b"no sound" * 99))["recording_id"]
+    assert (await http.post(f"/upload/analyze/{other}")).status_code in {415, 422}
+    assert (await http.post("/upload/analyze/x")).status_code == 404
+
+
+async def test_after_the_upload_it_is_worked_on(people):
+    http = await people()
+    one = (await save(http, wav(1)))["recording_id"]
+    job_id = (await http.post(f"/upload/sync/{one}")).json()["job_id"]
+    async with asyncio.timeout(60):
+        while True:
+            [found] = (await http.get("/upload/offline/recordings")).json()
+            if found["status"] == "completed":
+                break
+            await asyncio.sleep(0.1)
+    job = (await http.get(f"/api/jobs/{job_id}")).json()
+    assert job["status"] == "completed"
+    assert job["result"]["steps"]["probe"]["result"]["duration_s"] == 1.0
+    assert (await http.post(f"/upload/sync/{one}")).json()["job_id"] == job_id
+
+
+async def test_metrics(people, recorder):
+    http = await people()
+    await save(http)
+    await http.post("/upload/offline/sync", params={"wait": 20})
+    text = (await http.get("/metrics")).text
+    told = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    statuses = ("recorded", "uploading", "uploaded", "processing", "completed", "failed")
+    counts = [float(told[f'haulier_recordings{{status="{one}"}}']) for one in statuses]
+    assert sum(counts) >= 1
+    assert float(told['haulier_recording_uploads_total{outcome="success"}']) >= 1
+    assert float(told["haulier_recording_sent_bytes_total"]) >= len(wav())
+    users = float(told["haulier_recording_user_bytes_gcount"])
+    assert float(told['haulier_recording_user_bytes_bucket{le="+Inf"}']) == users >= 1
+    assert "haulier_recordings_queued" in told
+    assert float(told["haulier_recordings_queue_oldest_seconds"]) >= 0
+    assert told["haulier_recordings_queue_alert"] == "0.0"

@@ -7,6 +7,7 @@ recording, and writes files into `directory` alone.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -102,7 +103,8 @@ async def _opus(work: RecordingWork) -> Mapping[str, Any]:
 async def _transcript(work: RecordingWork) -> Mapping[str, Any]:
     found = await find_transcriber(workers=work.workers).transcribe(work.path)
     out = work.directory / "transcript.json"
-    write_durably(out, json.dumps(asdict(found), ensure_ascii=False, indent=1).encode())
+    content = json.dumps(asdict(found), ensure_ascii=False, indent=1).encode()
+    await asyncio.to_thread(write_durably, out, content)
     words = len(found.text.split())
     return {"file": out.name, "engine": found.engine, "language": found.language, "words": words}
 

@@ -86,7 +86,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
         {200: recording_models.UploadedRecording}, (409, 413, 502, 507)
     ),
     ("post", "/upload/analyze/{recording_id}"): _Answers(
-        {200: recording_models.CompressionAdvice}, (413, 415, 501, 507)
+        {200: recording_models.CompressionAdvice}, (413, 415, 507)
     ),
     ("options", "/tus/"): _Answers({204: None}),
     ("options", "/tus/{session_id}"): _Answers({204: None}),

@@ -52,10 +52,8 @@ async def metrics(request: Request, services: TheServices) -> Response:
     recordings = await read_recording_totals(
         services.recordings, services.syncing, services.recording_jobs
     )
-    return Response(
-        request.app.state.metrics.render(totals, recordings),
-        headers={"Content-Type": CONTENT_TYPE_LATEST},
-    )
+    told = request.app.state.metrics.render(totals, recordings)
+    return Response(told, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _storage(data: Path) -> str:
