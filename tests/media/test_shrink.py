@@ -329,6 +329,16 @@ async def test_simple_content_keeps_its_lines(tmp_path, manager):
     assert (result.width, result.height, result.fps) == (640, 360, 30)
 
 
+async def test_what_lost_pixels_is_not_called_lossless(tmp_path, manager):
+    pattern = samples.SLIDES + ",noise=alls=30:allf=t:enable='lt(t,0.3)'"
+    path = samples.film(
+        tmp_path / "slides.mp4", pattern=pattern, size="1280x720", seconds=5, sound=False
+    )
+    result = await manager.compress_file(path, target_bytes=60_000, options=FAST)
+    assert result.height < 720
+    assert result.outcome is Outcome.COMPRESSED
+
+
 async def test_short_films_that_come_in_bursts_land_too(tmp_path, manager):
     pattern = samples.NOISE + ",tpad=start_duration=1.5:start_mode=clone"
     path = samples.film(

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,8 @@ _LEAST_TIMEOUT_S = 600
 _TIMEOUT_PER_S = 120
 _LENGTH_SLACK_S = 0.5
 _LENGTH_SLACK = 0.01
+# Sides are rounded to even numbers.
+_WHOLE = 0.95
 _SUFFIXES = {
     Container.MP4: ".mp4", Container.WEBM: ".webm", Container.OGG: ".ogg", Container.MP3: ".mp3",
 }  # fmt: skip
@@ -226,6 +228,12 @@ class CompressionManager:
                 )  # fmt: skip
                 await self._check(attempt.path, task.path.name, footage, has_video=True)
                 attempt.path.replace(file.temporary)
+        if (
+            plan.width * plan.height * plan.fps
+            < _WHOLE * footage.width * footage.height * footage.fps
+        ):
+            # What was given up in pixels is seen, however finely the rest is encoded.
+            attempt = replace(attempt, is_finest=False)
         return {
             **_told(attempt, file.out, codec), "width": plan.width, "height": plan.height,
             "fps": round(plan.fps, 3),

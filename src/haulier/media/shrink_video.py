@@ -47,6 +47,9 @@ _SHORT_FRAMES = 120
 _LEAST_WINDOW_S = 0.3
 _WINDOW_SHARE = 0.4
 _BURSTS_SHARE = 0.8
+_RUNAWAY_SHARE = 1.3
+_MOST_CUT = 6
+_MOST_WINDOW_S = 1.0
 # Of each frame its mean quantizer, and bits for texture, motion and the rest.
 _NOTES = re.compile(r" aq:([\d.]+) tex:(\d+) mv:(\d+) misc:(\d+) ")
 # An encoder that is held back by its finest quantizer stays near it.
@@ -126,10 +129,10 @@ async def shrink_video(job: VideoJob, report: Report) -> tuple[Attempt, VideoPla
         EncoderFailed, StorageFull, MediaTooDemanding: as `run_ffmpeg`.
     """
     look = await _look(job, report)
-    if (plan := _larger_plan(job, look)) is not None:
-        job = replace(job, plan=plan)
-        look = await _look(job, report)
-    return await _land(job, look, report), job.plan
+    if (plan := _larger_plan(job, look)) is None:
+        return await _land(job, look, report), job.plan
+    larger = replace(job, plan=plan)
+    return await _land(larger, await _look(larger, report), report), plan
 
 
 async def _land(job: VideoJob, look: _FirstLook, report: Report) -> Attempt:
@@ -156,15 +159,19 @@ async def _land(job: VideoJob, look: _FirstLook, report: Report) -> Attempt:
         if is_near(size_bytes, job.target_bytes) or attempt.is_finest:
             break
         last = attempt
-        if window_s is not None and size_bytes < _BURSTS_SHARE * job.target_bytes:
+        if corrections == 0 and window_s and size_bytes < _BURSTS_SHARE * job.target_bytes:
             # It comes in bursts, which the window cuts off, and calm, which needs no more.
             window_s, tries, last = None, [], None
             bps = round(bps * math.sqrt(job.target_bytes / size_bytes))
             continue
+        if window_s is None and size_bytes > _RUNAWAY_SHARE * job.target_bytes:
+            # One burst in a calm film, which the first pass did not see coming.
+            window_s, tries = _MOST_WINDOW_S, []
+            continue
         tries.append((math.log(bps), size_bytes))
-        bps = round(
-            math.exp(next_log_rate(tries, target_bytes=job.target_bytes, fixed_bytes=fixed))
-        )
+        wanted = next_log_rate(tries, target_bytes=job.target_bytes, fixed_bytes=fixed)
+        # Encoders refuse rates that make no sense.
+        bps = max(round(math.exp(wanted)), bps // _MOST_CUT)
     if best is None:
         raise DoesNotFit(
             f"{job.path.name} came to {size_bytes} bytes; {job.target_bytes} were asked for",
@@ -205,7 +212,7 @@ def _window_s(job: VideoJob) -> float | None:
     one, a second of noise takes up to half more than it should."""
     if job.footage.duration_s * job.plan.fps >= _SHORT_FRAMES:
         return None
-    return min(max(job.footage.duration_s * _WINDOW_SHARE, _LEAST_WINDOW_S), 1.0)
+    return min(max(job.footage.duration_s * _WINDOW_SHARE, _LEAST_WINDOW_S), _MOST_WINDOW_S)
 
 
 async def _look(job: VideoJob, report: Report) -> _FirstLook:
