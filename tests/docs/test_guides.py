@@ -123,7 +123,8 @@ def test_the_guide_does_what_it_says(guide: Path, tmp_path: Path) -> None:
 def end_what_still_runs(sandbox: Path) -> None:
     """Kill the programs that a guide noted in `NAME.pid` and, having failed, did not end."""
     for noted in sandbox.rglob("*.pid"):
-        with suppress(ProcessLookupError, ValueError):
+        # One that has ended and was not waited for has no directory any more.
+        with suppress(ProcessLookupError, FileNotFoundError, ValueError):
             pid = int(noted.read_text())
             if Path(f"/proc/{pid}/cwd").resolve().is_relative_to(sandbox.resolve()):
                 os.kill(pid, signal.SIGKILL)

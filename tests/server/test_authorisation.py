@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import httpx2
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import Route
 
 from haulier.core.accounts import Role
@@ -94,6 +94,8 @@ MATRIX = {
     # There is no picture of these bytes, also for those who may see them.
     ("GET", "/api/files/{file_id}/thumbnail"): Row([401, *[404] * 6, 403, 403]),
     ("GET", "/api/jobs/{job_id}"): Row(READ_OWN),
+    ("GET", "/api/events"): Row(LIST),
+    ("WS", "/ws"): Row([101 if status == 200 else status for status in LIST]),
     ("PUT", "/api/content/{path:path}"): Row(begin(201), {"content": b"abc"}),
     ("POST", "/api/files/upload/start"): Row(begin(201), START),
     ("POST", "/api/files/upload/{session_id}/chunk"): Row(upload(201), CHUNK),
@@ -133,6 +135,28 @@ MATRIX = {
 }  # fmt: skip
 
 
+async def shake_hands(app, path, headers):
+    """Ask for a WebSocket; the answer's status is 101 where it is opened."""
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "websocket", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": raw, "scheme": "ws", "client": ("x", 1), "server": ("x", 80),
+        "subprotocols": [], "extensions": {"websocket.http.response": {}},
+    }  # fmt: skip
+    received = [{"type": "websocket.disconnect", "code": 1000}, {"type": "websocket.connect"}]
+    sent = []
+
+    async def receive():
+        return received.pop()
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, receive, send)
+    status = 101 if sent[0]["type"] == "websocket.accept" else sent[0]["status"]
+    return httpx2.Response(status, headers=sent[0]["headers"])
+
+
 class World:
     """The application, everybody's token, and the owner's things, made anew when asked for."""
 
@@ -168,6 +192,8 @@ class World:
 
     async def ask(self, method, path, name="owner", **request):
         headers = {**await self.headers(name), **request.pop("headers", {})}
+        if method == "WS":
+            return await shake_hands(self.app, path, headers)
         return await self.http.request(method, path, headers=headers, **request)
 
     async def path_of(self, template):
@@ -216,7 +242,8 @@ def each_route(routes):
             assert not route.include_context.prefix, "prefixes are the routers' own"
             yield from each_route(included.routes)
         else:
-            assert isinstance(route, Route | APIRoute), f"{route} is of a new kind: ask for it here"
+            kinds = Route | APIRoute | APIWebSocketRoute
+            assert isinstance(route, kinds), f"{route} is of a new kind: ask for it here"
             yield route
 
 
@@ -224,6 +251,9 @@ def routes_of(app):
     """Return every method and path that the application answers."""
     found = set()
     for route in each_route(app.routes):
+        if isinstance(route, APIWebSocketRoute):
+            found.add(("WS", route.path))
+            continue
         # Starlette's own routes answer HEAD wherever they answer GET.
         implied = set() if isinstance(route, APIRoute) else {"HEAD"}
         found |= {(method, route.path) for method in set(route.methods) - implied}
@@ -244,6 +274,8 @@ def test_every_route_that_reads_json_knows_first_who_is_asking():
 @pytest.mark.parametrize(("method", "template"), MATRIX, ids=lambda part: part)
 async def test_who_may_do_it(world, method, template):
     row = MATRIX[method, template]
+    if template == "/api/events":
+        world.services.events.close()  # its answer has no end otherwise
     found = {}
     for name in ASKING:
         path = await world.path_of(template)
@@ -267,9 +299,11 @@ async def test_who_is_asking_comes_before_all_else(world, method, template):
     }  # fmt: skip
     for token in (None, "Bearer", "Bearer x", "Bearer a.b.c", "Basic YTpi", "Bearer " + "x" * 9000):
         headers = {**broken, **({} if token is None else {"Authorization": token})}
-        answer = await world.http.request(
-            method, path, headers=headers, content=b"{" if method != "GET" else None
-        )
+        if method == "WS":
+            answer = await shake_hands(world.app, path, headers)
+        else:
+            content = b"{" if method != "GET" else None
+            answer = await world.http.request(method, path, headers=headers, content=content)
         if template == "/auth/refresh":
             assert answer.status_code == 400, "whose proof is in the body"
             continue

@@ -11,13 +11,19 @@ import uvicorn
 import uvloop
 
 from haulier.server.direct import Connection, DirectProtocol
-from haulier.server.guarded import MOST_HEAD_BYTES
+from haulier.server.guarded import MOST_HEAD_BYTES, GuardedWebSocket
 
 STREAM_BYTES = 64 << 20
 
 
 async def app(scope, receive, send):
-    """Read the body and say how long it was; /stream answers with 64 MiB, /slow is slow to ask."""
+    """Read the body and say how long it was; /stream answers with 64 MiB, /slow is slow to ask.
+
+    A WebSocket is sent messages without end.
+    """
+    if scope["type"] == "websocket":
+        await talk(scope, receive, send)
+        return
     if scope["type"] != "http":
         return
     if scope["path"] == "/slow":
@@ -40,6 +46,21 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": str(length).encode()})
 
 
+async def talk(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    try:
+        while True:
+            await send({"type": "websocket.send", "text": "x" * 60_000})
+            await asyncio.sleep(0)
+    finally:
+        scope["state"]["left"].set()
+
+
+class HastyWebSocket(GuardedWebSocket):
+    drain_s = 0.5
+
+
 class Hasty(Connection):
     head_s = 0.5
     stall_s = 0.5
@@ -58,11 +79,13 @@ def left():
 @pytest.fixture(scope="module")
 def port(left):
     async def with_state(scope, receive, send):
-        if scope["type"] == "http":
+        if scope["type"] != "lifespan":
             scope["state"]["left"] = left
         await app(scope, receive, send)
 
-    config = uvicorn.Config(with_state, http=HastyProtocol, log_level="error", lifespan="off")
+    config = uvicorn.Config(
+        with_state, http=HastyProtocol, ws=HastyWebSocket, log_level="error", lifespan="off"
+    )
     server = uvicorn.Server(config)
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -124,6 +147,31 @@ async def test_a_body_that_stops_is_given_up(client, left):
     writer.write(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhello")
     assert await ended(reader) == b""
     assert await asyncio.to_thread(left.wait, 20)
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+async def test_a_websocket_whose_messages_nobody_takes_is_closed(client, left):
+    reader, writer = client
+    left.clear()
+    writer.write(UPGRADE)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    assert await asyncio.to_thread(left.wait, 20)
+
+
+async def test_a_websocket_whose_messages_are_taken_stays(client, left):
+    reader, writer = client
+    left.clear()
+    writer.write(UPGRADE)
+    async with asyncio.timeout(20):
+        for _ in range(60):
+            await reader.readexactly(1 << 20)
+            await asyncio.sleep(0.02)
+    assert not left.is_set()
 
 
 async def test_a_body_that_goes_on_is_awaited(client):

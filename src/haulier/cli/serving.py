@@ -19,6 +19,7 @@ users = typer.Typer(help="Who may use the server.", no_args_is_help=True)
 tokens = typer.Typer(help="Proof of who is asking.", no_args_is_help=True)
 
 _SECONDS_TO_FINISH = 30
+_MOST_MESSAGE_BYTES = 4096  # clients have nothing to say
 
 
 def serve(
@@ -74,6 +75,11 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             await super().startup(sockets)
             print(f"listening on http://{shown}:{port}", flush=True)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Streams of events have no end of their own, which would be waited for.
+            services.events.close()
+            await super().shutdown(sockets)
+
     configure_logs(settings.general.log_level)
     async with open_services(settings) as services:
         if not await services.accounts.count():
@@ -81,6 +87,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         config = uvicorn.Config(
             create_app(settings, services),
             http="haulier.server.direct:DirectProtocol",
+            ws="haulier.server.guarded:GuardedWebSocket",
+            ws_max_size=_MOST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # messages are short, and it keeps 64 KiB a client
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -77,6 +77,10 @@ class Subscription(Protocol):
         """Return the next event, or None when there is none within `timeout_s` seconds."""
         ...
 
+    def close(self) -> None:
+        """Let nothing more come; whoever waits is woken."""
+        ...
+
 
 class EventBus(Protocol):
     """Tells news to those who listen."""

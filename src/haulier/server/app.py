@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -14,6 +15,7 @@ from haulier.server import (
     audit_routes,
     auth_routes,
     chunked_routes,
+    event_routes,
     file_routes,
     job_routes,
     operations_routes,
@@ -77,11 +79,13 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         file_routes,
         job_routes,
         auth_routes,
+        event_routes,
         operations_routes,
     )
     for family in families:
         app.include_router(family.router)
-    app.state.routes = [route for family in families for route in family.router.routes]
+    routes = [route for family in families for route in family.router.routes]
+    app.state.routes = [route for route in routes if isinstance(route, APIRoute)]
     describe(app)
     app.add_middleware(tus_routes.TusVersions)
     if origins := settings.server.cors_origins:

@@ -8,10 +8,12 @@ the point.
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MOST_HEAD_BYTES = 64 << 10
 
@@ -108,3 +110,36 @@ class GuardedProtocol(HttpToolsProtocol):
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         self.transport.write(f"{head}content-length: 0\r\nconnection: close\r\n\r\n".encode())
         self.transport.close()
+
+
+class GuardedWebSocket(WebSocketsSansIOProtocol):
+    """Closes WebSockets whose client takes nothing for `drain_s` seconds.
+
+    uvicorn's would wait for such a client's bytes to be taken before it closes.
+    """
+
+    drain_s = 60.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # It logs each handshake with its query, in which there may be a ticket.
+        self.logger = self.logger.getChild("websocket")
+        self.logger.setLevel(logging.WARNING)
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._deadline = self.loop.call_later(self.drain_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._forget_deadline()
+        super().resume_writing()
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

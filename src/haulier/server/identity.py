@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Security
+from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi.security.utils import get_authorization_scheme_param
 
 from haulier.core.accounts import User
 from haulier.errors import NotSignedIn, TooManyRequests
@@ -19,9 +21,9 @@ _bearer = HTTPBearer(
 )
 
 
-async def get_services(request: Request) -> Services:
+async def get_services(connection: HTTPConnection) -> Services:
     """Return what the routes work with."""
-    services: Services = request.app.state.services
+    services: Services = connection.app.state.services
     return services
 
 
@@ -43,32 +45,33 @@ async def get_current_user(
     user, claims = await identify(request)
     if claims is not None:
         check_scopes(claims, needed.scopes)
-    _count(request, services, user)
+    if not carries_chunk(request):
+        count(request, services, user)
     return user
 
 
-async def identify(request: Request) -> tuple[User, Claims | None]:
-    """Return the user whose token came with the request, and its claims if it is one of ours.
+async def identify(connection: HTTPConnection) -> tuple[User, Claims | None]:
+    """Return the user whose token came with it, and the token's claims if it is one of ours.
 
     Raises:
         NotSignedIn: there is no token, or none that is valid.
     """
     # Several dependencies ask.
-    known: tuple[User, Claims | None] | None = getattr(request.state, "identity", None)
+    known: tuple[User, Claims | None] | None = getattr(connection.state, "identity", None)
     if known is not None:
         return known
-    credentials = await _bearer(request)
-    if credentials is None:
+    scheme, token = get_authorization_scheme_param(connection.headers.get("authorization"))
+    if scheme.lower() != "bearer" or not token:
         raise NotSignedIn("this needs a token: `Authorization: Bearer …`")
-    services, token = await get_services(request), credentials.credentials
+    services = await get_services(connection)
     if services.outside is not None and services.outside.is_addressed(token):
         outside = await services.outside.read(token)
         found: tuple[User, Claims | None] = await services.accounts.of_outside(outside), None
     else:
         claims = services.tokens.read(token, TokenKind.ACCESS, TokenKind.DEVICE, TokenKind.SERVICE)
         found = await user_of(services, claims), claims
-    request.state.identity = found
-    request.state.user = found[0].name  # for the log
+    connection.state.identity = found
+    connection.state.user = found[0].name  # for the log
     return found
 
 
@@ -101,14 +104,19 @@ async def user_of(services: Services, claims: Claims) -> User:
     return user
 
 
-def _count(request: Request, services: Services, user: User) -> None:
+def count(connection: HTTPConnection, services: Services, user: User) -> None:
+    """Count a request or handshake of `user` against its limit, once.
+
+    Raises:
+        TooManyRequests: the user had its share of requests.
+    """
     # Dependencies may ask who it is more than once.
-    if carries_chunk(request) or hasattr(request.state, "allowance"):
+    if hasattr(connection.state, "allowance"):
         return
     try:
-        request.state.allowance = services.api_limit.take(user.user_id)
+        connection.state.allowance = services.api_limit.take(user.user_id)
     except TooManyRequests as exc:
-        request.state.allowance = services.api_limit.spent(exc.retry_after_s or 1)
+        connection.state.allowance = services.api_limit.spent(exc.retry_after_s or 1)
         raise
 
 

@@ -282,3 +282,24 @@ class Health(_Answer):
 
     status: Literal["ok"]
     checks: dict[str, str] | None = None
+
+
+class FileWebSocketEvents(_Answer):
+    """A message of `/ws` and `/api/events`."""
+
+    model_config = _like(
+        id="5f3c9a1b-17",
+        type="upload.progress",
+        time=_TIME,
+        data={
+            "session_id": _SESSION,
+            "received_bytes": 2097152,
+            "size": 3145728,
+            "rate_bps": 1048576,
+        },
+    )
+
+    id: str = Field(description="what to name in last_event_id")
+    type: str = Field(description="what happened; reset: look for yourself how things stand")
+    time: str
+    data: dict[str, Any]

@@ -135,6 +135,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
         {201: models.FileMetadata}, (412, *_TAKES_BYTES), ("If-None-Match",), (_MEDIA,)
     ),
     ("get", "/api/jobs/{job_id}"): _Answers({200: models.JobState}),
+    ("get", "/api/events"): _Answers({200: "text/event-stream"}, (401, 403, 429)),
     ("post", "/auth/token"): _Answers({200: models.TokenPair}, (401, 413, 429)),
     ("post", "/auth/refresh"): _Answers({200: models.TokenPair}, (401, 413)),
     ("post", "/auth/logout"): _Answers({204: None}),
@@ -183,7 +184,11 @@ def _complete(page: Json) -> Json:
 
 def _models() -> list[type[BaseModel]]:
     found = [one for answers in _OPERATIONS.values() for one in answers.successes.values()]
-    return [models.Problem, *(one for one in found if isinstance(one, type))]
+    return [
+        models.Problem,
+        models.FileWebSocketEvents,
+        *(one for one in found if isinstance(one, type)),
+    ]
 
 
 def _fill(operation: Json, path: str, answers: _Answers) -> None:

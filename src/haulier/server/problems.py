@@ -23,6 +23,7 @@ from haulier.errors import (
 )
 from haulier.server.places import TUS, is_below, methods_at
 
+_BEGINNINGS = {"http.response.start", "websocket.http.response.start", "websocket.accept"}
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _log = logging.getLogger("haulier.server")
 
@@ -34,7 +35,7 @@ class RequestIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
@@ -44,7 +45,7 @@ class RequestIds:
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in _BEGINNINGS:
                 named = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
                 allowance: Allowance | None = scope["state"].get("allowance")
                 if allowance is not None:
