@@ -16,7 +16,7 @@ from haulier.max.client import MaxClient
 from haulier.max.fetching import disposition_name
 from haulier.max.files import FileManager, ready_within_s
 from haulier.max.models import Attachment
-from haulier.max.preparing import OverLimit, Preparer
+from haulier.max.preparing import OverLimit, Prepared, Preparer
 from haulier.max.upload_types import MaxLimits, UploadType
 from haulier.max.uploads import Uploader
 from haulier.media.isolation import Workers
@@ -231,6 +231,59 @@ async def test_progress_of_all_files(client: MaxClient, put: Any, tmp_path: Path
         ("a.pdf", ProgressState.FINISHED, len(PDF)),
         ("b.pdf", ProgressState.FINISHED, len(PDF)),
     ]
+
+
+# --- what MAX has already
+
+
+class Remembered:
+    """A token store by its contract, in memory."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[Any, str] = {}
+
+    def key(self, file: Prepared, bot_id: str) -> Any:
+        return file.path.read_bytes(), file.type, bot_id
+
+    async def find(self, file: Prepared, *, bot_id: str) -> str | None:
+        return self.tokens.get(self.key(file, bot_id))
+
+    async def keep(self, file: Prepared, token: str, *, bot_id: str) -> None:
+        self.tokens[self.key(file, bot_id)] = token
+
+    async def drop(self, file: Prepared, *, bot_id: str) -> None:
+        del self.tokens[self.key(file, bot_id)]
+
+
+async def test_what_max_has_is_not_uploaded_again(
+    client: MaxClient, state: MaxState, put: Any
+) -> None:
+    tokens, board = Remembered(), ProgressBoard()
+    files = FileManager(client, tokens=tokens, board=board)
+    first = await files.send_file(1, put("a.pdf", PDF))
+    again = await files.send_file(-7, PDF, name="copy.pdf")
+    assert first.token == again.token
+    assert len(state.slots) == 1
+    assert [one.done_bytes for one in board.sample() if one.is_final] == [len(PDF)] * 2
+    assert first.message is not None
+    del state.media[first.token or ""]
+    fresh = await files.send_file(1, put("a.pdf", PDF))
+    assert fresh.token not in {None, first.token}
+    assert len(state.slots) == 2
+    del state.media[fresh.token or ""]
+    edited = await files.edit_media(first.message.mid, put("a.pdf", PDF))
+    assert edited.token not in {fresh.token, first.token}
+    assert list(tokens.tokens.values()) == [edited.token]
+
+
+async def test_a_refusal_that_no_upload_mends_is_told_once(
+    client: MaxClient, state: MaxState, put: Any
+) -> None:
+    refusal = ("POST /messages", 400, b'{"code": "proto.payload", "message": "no"}')
+    state.faults.answers.append(refusal)
+    with pytest.raises(errors.AttachmentRefused):
+        await FileManager(client, tokens=Remembered()).send_file(1, put("a.pdf", PDF))
+    assert len(state.slots) == 1
 
 
 # --- limits and scans

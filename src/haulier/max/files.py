@@ -19,6 +19,7 @@ from haulier.max.models import Attachment, Message
 from haulier.max.opening import Source, opened
 from haulier.max.outgoing import MOST_ATTACHMENTS, Outgoing, To
 from haulier.max.preparing import OverLimit, Prepared, Preparer
+from haulier.max.reuse import ReusingUploader, TokenStore
 from haulier.max.upload_types import UploadType
 from haulier.max.uploads import Uploaded, Uploader
 from haulier.media.transcribe import Transcriber
@@ -64,6 +65,7 @@ class FileManager:
     Args:
         client: the bot.
         uploader: sends the bytes; one that keeps unfinished uploads in memory when left out.
+        tokens: remembers what MAX has already, which is then sent without an upload.
         preparer: looks at files before they are sent.
         board: shows how far files are.
         scratch: the directory for temporary files; the system's when None.
@@ -76,6 +78,7 @@ class FileManager:
         client: MaxClient,
         *,
         uploader: Uploader | None = None,
+        tokens: TokenStore | None = None,
         preparer: Preparer | None = None,
         board: ProgressBoard | None = None,
         scratch: Path | None = None,
@@ -83,7 +86,9 @@ class FileManager:
         hosts: Collection[str] = MEDIA_HOSTS,
     ) -> None:
         self._client = client
-        self._uploader = uploader or Uploader(client)
+        self._uploads = ReusingUploader(
+            uploader or Uploader(client), bot_id=client.bot_id, tokens=tokens
+        )
         self._preparer = preparer or Preparer()
         self._board = board
         self._scratch = scratch
@@ -221,10 +226,16 @@ class FileManager:
             **options: `name`, `as_type`, `over_limit` of `send_file`.
         """
         given = [options.get(one) for one in ("name", "as_type", "over_limit")]
-        async with (
-            self._prepared(source, *given) as file,
-            self._uploading(file) as uploaded,
-        ):
+        async with self._prepared(source, *given) as file:
+            try:
+                return await self._edit_once(mid, file, text)
+            except errors.AttachmentRefused:
+                if not await self._uploads.forget([file]):
+                    raise
+            return await self._edit_once(mid, file, text)
+
+    async def _edit_once(self, mid: str, file: Prepared, text: str | None) -> SentFile:
+        async with self._uploading(file) as uploaded:
             await self._client.edit_message(
                 mid,
                 text,
@@ -310,7 +321,17 @@ class FileManager:
     async def _send(
         self, to: To, files: Sequence[Prepared], text: str | None, message: dict[str, Any]
     ) -> list[SentFile]:
-        """Send files in one message."""
+        """Send files in one message; uploaded again when MAX does not take a remembered token."""
+        try:
+            return await self._send_once(to, files, text, message)
+        except errors.AttachmentRefused:
+            if not await self._uploads.forget(files):
+                raise
+        return await self._send_once(to, files, text, message)
+
+    async def _send_once(
+        self, to: To, files: Sequence[Prepared], text: str | None, message: dict[str, Any]
+    ) -> list[SentFile]:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.TaskGroup() as group:
@@ -335,16 +356,8 @@ class FileManager:
         async with AsyncExitStack() as stack:
             with self._metered(file.name, "uploading") as meter:
                 async with self._slots:
-                    uploaded = await stack.enter_async_context(
-                        self._uploader.uploading(
-                            file.path,
-                            file.type,
-                            name=file.name,
-                            mime_type=file.mime_type,
-                            meter=meter,
-                            is_temporary=file.is_temporary,
-                        )
-                    )
+                    uploading = self._uploads.uploading(file, meter)
+                    uploaded = await stack.enter_async_context(uploading)
             yield uploaded
 
     @contextlib.contextmanager

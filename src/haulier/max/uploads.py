@@ -30,14 +30,16 @@ class Uploaded:
 
     Attributes:
         token: names it in messages of this bot.
-        checksum: `crc64nvme:…` of what was sent.
+        checksum: `crc64nvme:…` of what was sent; None when nothing was.
+        is_reused: MAX had it already.
     """
 
     type: UploadType
     token: str = field(repr=False)
     name: str
     size_bytes: int
-    checksum: str
+    checksum: str | None = None
+    is_reused: bool = False
 
 
 class Uploader:
