@@ -17,9 +17,10 @@ from haulier.core.records import OperationRecord, OperationStatus, utc_now
 from haulier.errors import ConfigurationError, HaulierError, UsageError
 from haulier.journeys.archive.open import open_catalog
 from haulier.max.client import API_URL, MaxClient
-from haulier.max.files import FileManager, SentFile
+from haulier.max.files import FileManager
 from haulier.max.outgoing import To
 from haulier.max.preparing import OverLimit, Preparer
+from haulier.max.sent import SentFile
 from haulier.max.upload_types import UploadType
 from haulier.max.uploads import Uploader
 from haulier.media.clamd import Clamd

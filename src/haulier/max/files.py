@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from haulier.core.progress import Meter, ProgressBoard
 from haulier.core.records import new_operation_id
 from haulier.max.client import MaxClient
 from haulier.max.fetching import MEDIA_HOSTS, Fetcher
-from haulier.max.models import Attachment, Message
+from haulier.max.models import Attachment
 from haulier.max.opening import Source, opened
-from haulier.max.outgoing import MOST_ATTACHMENTS, Outgoing, To
+from haulier.max.outgoing import Outgoing, To
 from haulier.max.preparing import OverLimit, Prepared, Preparer
 from haulier.max.reuse import ReusingUploader, TokenStore
+from haulier.max.sent import SentFile, groups_of, told_of
 from haulier.max.upload_types import UploadType
 from haulier.max.uploads import Uploaded, Uploader
 from haulier.media.transcribe import Transcriber
@@ -33,30 +34,6 @@ _UPLOADS_AT_ONCE = 3
 def ready_within_s(size_bytes: int) -> float:
     """Return how many seconds MAX is given to process files of that size together."""
     return READY_LEAST_S + size_bytes / READY_BYTES_PER_S
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentFile:
-    """A file that is in a chat, or could not be sent.
-
-    Attributes:
-        name, mime_type, size_bytes, type: as it was sent; None where that was not found out.
-        checksum: `crc64nvme:…` of what was sent.
-        token: sends it again without an upload.
-        message: which it is in; None when it could not be sent.
-        warnings: what does not fit together, such as name and content.
-        error: why it could not be sent.
-    """
-
-    name: str
-    type: UploadType | None = None
-    mime_type: str | None = None
-    size_bytes: int | None = None
-    checksum: str | None = None
-    token: str | None = None
-    message: Message | None = None
-    warnings: tuple[str, ...] = ()
-    error: errors.HaulierError | None = None
 
 
 class FileManager:
@@ -174,7 +151,7 @@ class FileManager:
                     )
             if not files:
                 raise errors.UsageError("an album of nothing can't be sent", hint="Name files.")
-            for group in _groups(files):
+            for group in groups_of(files):
                 sent += await self._send(To.of(to), group, text if not sent else None, message)
         return sent
 
@@ -205,12 +182,12 @@ class FileManager:
                 except errors.HaulierError as error:
                     looked_at.append(SentFile(name=_label(source), error=error))
             sent: dict[int, SentFile] = {}
-            for group in _groups([one for one in looked_at if isinstance(one, Prepared)]):
+            for group in groups_of([one for one in looked_at if isinstance(one, Prepared)]):
                 try:
                     done = await self._send(To.of(to), group, text, message)
                     text = None
                 except errors.HaulierError as error:
-                    done = [replace(_told(file), error=error) for file in group]
+                    done = [replace(told_of(file), error=error) for file in group]
                 sent |= {id(file): each for file, each in zip(group, done, strict=True)}
         return [one if isinstance(one, SentFile) else sent[id(one)] for one in looked_at]
 
@@ -242,7 +219,7 @@ class FileManager:
                 attachments=[Outgoing.by_token(uploaded.type, uploaded.token)],
                 ready_within_s=ready_within_s(uploaded.size_bytes),
             )
-            return _told(file, uploaded, await self._client.get_message(mid))
+            return told_of(file, uploaded, await self._client.get_message(mid))
 
     async def download(
         self,
@@ -349,7 +326,7 @@ class FileManager:
                 ready_within_s=ready_within_s(sum(one.size_bytes for one in uploaded)),
                 **message,
             )
-        return [_told(file, one, sent) for file, one in zip(files, uploaded, strict=True)]
+        return [told_of(file, one, sent) for file, one in zip(files, uploaded, strict=True)]
 
     @asynccontextmanager
     async def _uploading(self, file: Prepared) -> AsyncIterator[Uploaded]:
@@ -361,7 +338,7 @@ class FileManager:
             yield uploaded
 
     @contextlib.contextmanager
-    def _metered(self, name: str, stage: str) -> Any:
+    def _metered(self, name: str, stage: str) -> Iterator[Meter | None]:
         """Show on the board what the block does."""
         if self._board is None:
             yield None
@@ -373,34 +350,6 @@ class FileManager:
             meter.fail(str(error) or "cancelled")
             raise
         meter.finish()
-
-
-def _groups(files: Sequence[Prepared]) -> list[list[Prepared]]:
-    """Return what goes into one message each, in the order given."""
-    groups: list[list[Prepared]] = []
-    for file in files:
-        last = groups[-1] if groups else []
-        joins = file.type.is_grouped and bool(last) and last[0].type.is_grouped
-        if joins and len(last) < MOST_ATTACHMENTS:
-            last.append(file)
-        else:
-            groups.append([file])
-    return groups
-
-
-def _told(
-    file: Prepared, uploaded: Uploaded | None = None, message: Message | None = None
-) -> SentFile:
-    return SentFile(
-        name=file.name,
-        type=file.type,
-        mime_type=file.mime_type,
-        size_bytes=file.size_bytes,
-        checksum=None if uploaded is None else uploaded.checksum,
-        token=None if uploaded is None else uploaded.token,
-        message=message,
-        warnings=file.warnings,
-    )
 
 
 def _label(source: Source) -> str:
