@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from haulier.core.progress import Progress
     from haulier.core.recordings import Recording, RecordingStatus
     from haulier.core.records import FileRecord, OperationRecord, UploadRecord
+    from haulier.discord.processor import DiscordUploadProcessor
     from haulier.errors import HaulierError
     from haulier.journeys.archive.api import restore, upload
     from haulier.journeys.recording.manager import OfflineAudioManager
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
     from haulier.settings import Settings
     from haulier.transfer.batching import BatchProcessor, UploadBatch
     from haulier.transfer.chunked_upload import ChunkedUploadManager
+    from haulier.transfer.processors import BaseUploadProcessor, UploadResult
     from haulier.transfer.streaming_upload import StreamingUploadHandler
 
 _HOMES = {
+    "BaseUploadProcessor": "haulier.transfer.processors",
     "BatchProcessor": "haulier.transfer.batching",
     "Catalog": "haulier.catalog.catalog",
     "ChunkedUploadManager": "haulier.transfer.chunked_upload",
+    "DiscordUploadProcessor": "haulier.discord.processor",
     "FileFilter": "haulier.catalog.filters",
     "FileRecord": "haulier.core.records",
     "FileSizeAnalyzer": "haulier.media.finding",
@@ -55,14 +59,17 @@ _HOMES = {
     "StreamingUploadHandler": "haulier.transfer.streaming_upload",
     "UploadBatch": "haulier.transfer.batching",
     "UploadRecord": "haulier.core.records",
+    "UploadResult": "haulier.transfer.processors",
     "restore": "haulier.journeys.archive.api",
     "upload": "haulier.journeys.archive.api",
 }
 
 __all__ = [
+    "BaseUploadProcessor",
     "BatchProcessor",
     "Catalog",
     "ChunkedUploadManager",
+    "DiscordUploadProcessor",
     "FileFilter",
     "FileRecord",
     "FileSizeAnalyzer",
@@ -82,6 +89,7 @@ __all__ = [
     "StreamingUploadHandler",
     "UploadBatch",
     "UploadRecord",
+    "UploadResult",
     "__version__",
     "restore",
     "upload",

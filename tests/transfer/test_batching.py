@@ -31,13 +31,17 @@ def names(processor: BatchProcessor, *sizes_mb: float) -> list[list[str]]:
 def test_a_batch_is_filled_up_to_what_is_preferred() -> None:
     assert names(BatchProcessor(), 12, 9, 8, 11) == [["0", "2"], ["1", "3"]]
     assert names(BatchProcessor(preferred_batch_size_mb=25), 12, 9, 8, 11) == [
-        ["0", "3"],
-        ["1", "2"],
+        ["0", "1"],
+        ["2", "3"],
     ]
 
 
 def test_in_order_where_asked() -> None:
     assert names(BatchProcessor(keep_order=True), 12, 9, 8, 11) == [["0"], ["1", "2"], ["3"]]
+
+
+def test_in_order_where_that_takes_no_more_messages() -> None:
+    assert names(BatchProcessor(), 1, 9, 9, 2, 17) == [["0", "1", "2"], ["3", "4"]]
 
 
 def test_a_file_too_large_for_a_batch_goes_alone() -> None:

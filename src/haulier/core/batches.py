@@ -21,7 +21,8 @@ def plan_batches(
         sizes: bytes of each file.
         most_bytes: of a batch; a file above it has a batch of its own.
         most_files: of a batch.
-        in_order: whether the batches, one after the other, hold the files in the order given.
+        in_order: whether the batches, one after the other, hold the files in the order given;
+            where that takes no more of them, they do anyway.
 
     Returns:
         The places of the files in `sizes`, ascending in each batch, which come by their first.
@@ -31,12 +32,15 @@ def plan_batches(
     """
     if most_bytes < 1 or most_files < 1:
         raise ValueError(f"a batch of {most_files} files and {most_bytes} bytes")
+    kept = _in_order(sizes, most_bytes, most_files)
     if in_order:
-        return _in_order(sizes, most_bytes, most_files)
+        return kept
     alone = [[place] for place, size in enumerate(sizes) if size > most_bytes]
     rest = [place for place, size in enumerate(sizes) if size <= most_bytes]
     rest.sort(key=lambda place: -sizes[place])
     packed = _packed([sizes[place] for place in rest], most_bytes, most_files)
+    if len(alone) + len(packed) == len(kept):
+        return kept
     return sorted(alone + [sorted(rest[number] for number in batch) for batch in packed])
 
 

@@ -45,6 +45,7 @@
     │   ├── BadBotToken
     │   ├── ChatDenied
     │   ├── ChatNotFound
+    │   ├── MessageTooLarge
     │   ├── AttachmentRefused
     │   └── MessageUncertain
     ├── FileError                     a stored file, or one on its way in
@@ -119,6 +120,7 @@ from haulier.errors.chats import (
     ChatDenied,
     ChatError,
     ChatNotFound,
+    MessageTooLarge,
     MessageUncertain,
 )
 from haulier.errors.files import (
@@ -213,6 +215,7 @@ __all__ = [
     "LockLost",
     "MediaError",
     "MediaTooDemanding",
+    "MessageTooLarge",
     "MessageUncertain",
     "MissingExtra",
     "MissingProgram",

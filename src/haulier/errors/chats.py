@@ -29,7 +29,7 @@ class BadBotToken(ChatError):
     """The messenger does not know the bot's token."""
 
     code, http_status = "bad-bot-token", 401
-    advice = "Check MAX_TOKEN; the token stands in the bot's settings."
+    advice = "Check MAX_TOKEN or DISCORD_TOKEN; the token stands in the bot's settings."
 
 
 class ChatDenied(ChatError):
@@ -44,6 +44,13 @@ class ChatNotFound(ChatError):
 
     code, http_status = "chat-not-found", 404
     advice = "Check the id; a bot learns the ids of its chats from what it receives."
+
+
+class MessageTooLarge(ChatError):
+    """A message, or a file in it, is larger than the chat takes."""
+
+    code, http_status = "message-too-large", 413
+    advice = "Send fewer files at once, or make them smaller with `haulier shrink`."
 
 
 class AttachmentRefused(ChatError):

@@ -1,0 +1,1 @@
+"""Files brought into channels of Discord, by the client discord.py."""
