@@ -123,6 +123,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "MAX_UPLOAD_SIZE_MB",
                 "HAULIER_MAX_FILE_SIZE",
                 "UPLOAD_SESSION_TTL_HOURS",
+                "TRASH_RETENTION_DAYS",
                 "DURABILITY",
                 "DOWNLOAD_MODE",
                 "X_ACCEL_PREFIX",

@@ -225,6 +225,9 @@ class ServerSettings(_Group):
     upload_session_ttl_hours: Annotated[int, Field(ge=1, le=24 * 365)] = _setting(
         24, "UPLOAD_SESSION_TTL_HOURS", meaning="how long an upload may rest without bytes"
     )
+    trash_retention_days: Annotated[int, Field(ge=0, le=36500)] = _setting(
+        30, "TRASH_RETENTION_DAYS", meaning="how long deleted files can be taken back; 0: for ever"
+    )
     durability: Literal["none", "chunk", "complete"] = _setting(
         "chunk", "DURABILITY", meaning="what an answer promises when the power fails"
     )

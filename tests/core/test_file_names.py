@@ -18,6 +18,7 @@ from haulier.errors import ValidationError
         ("C:\\Users\\a\\clip.mp4", "clip.mp4"),
         ("a\r\nSet-Cookie: x", "aSet-Cookie: x"),
         ("\u202egpj.exe", "gpj.exe"),
+        ("a\U0010db67b", "ab"),
         ("  x  ", "x"),
         ("cafe\u0301.png", "café.png"),
         ("фото.jpg", "фото.jpg"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -46,6 +47,11 @@ LIST = [401, 200, 200, 200, 200, 200, 200, 403, 403]
 
 def begin(status):
     return [401, 403, status, status, status, status, 403, status, 403]
+
+
+def change(status):
+    """What its owner and admins do with a file, or others who have not the scope for it."""
+    return [401, 404, 404, status, status, status, 403, status, 403]
 
 
 def upload(status):
@@ -93,10 +99,29 @@ MATRIX = {
     ("HEAD", "/api/files/{file_id}/download"): Row(READ_OWN),
     # There is no picture of these bytes, also for those who may see them.
     ("GET", "/api/files/{file_id}/thumbnail"): Row([401, *[404] * 6, 403, 403]),
+    ("PATCH", "/api/files/{file_id}"): Row(change(200), {"json": {"tags": {"a": "b"}}}),
+    ("DELETE", "/api/files/{file_id}"): Row(change(204)),
+    ("GET", "/api/files/{file_id}/versions"): Row(READ_OWN),
+    ("POST", "/api/files/{file_id}/versions/{number}/restore"): Row(change(200)),
+    ("GET", "/api/trash"): Row(LIST),
+    ("DELETE", "/api/trash"): Row(begin(204)),
+    ("DELETE", "/api/trash/{file_id}"): Row(change(204)),
+    ("POST", "/api/trash/{file_id}/restore"): Row(change(200)),
+    ("GET", "/api/folders"): Row(LIST),
+    # The owner's other tokens come when the owner has made it.
+    ("POST", "/api/folders"): Row(
+        [401, 403, 201, 201, 201, 409, 403, 409, 403], {"json": {"path": "new"}}
+    ),
+    ("GET", "/api/folders/{folder_id}"): Row(READ_OWN),
+    ("PATCH", "/api/folders/{folder_id}"): Row(change(200), {"json": {"parent": ""}}),
+    ("DELETE", "/api/folders/{folder_id}"): Row(change(204)),
     ("GET", "/api/jobs/{job_id}"): Row(READ_OWN),
     ("GET", "/api/events"): Row(LIST),
     ("WS", "/ws"): Row([101 if status == 200 else status for status in LIST]),
-    ("PUT", "/api/content/{path:path}"): Row(begin(201), {"content": b"abc"}),
+    # The owner's other tokens make versions of the owner's file.
+    ("PUT", "/api/content/{path:path}"): Row(
+        [401, 403, 201, 201, 201, 200, 403, 200, 403], {"content": b"abc"}
+    ),
     ("POST", "/api/files/upload/start"): Row(begin(201), START),
     ("POST", "/api/files/upload/{session_id}/chunk"): Row(upload(201), CHUNK),
     ("POST", "/api/files/upload/{session_id}/complete"): Row(upload(409)),
@@ -198,9 +223,16 @@ class World:
 
     async def path_of(self, template):
         """Put the owner's things into a route's path."""
+        template = template.replace("{number}", "1")
         if "{file_id}" in template:
             made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
+            if template.startswith("/api/trash"):
+                await self.ask("DELETE", f"/api/files/{made.json()['id']}")
             return template.replace("{file_id}", made.json()["id"])
+        if "{folder_id}" in template:
+            unique = secrets.token_hex(8)
+            made = await self.ask("POST", "/api/folders", json={"path": f"{unique}/in-{unique}"})
+            return template.replace("{folder_id}", made.json()["id"])
         if "{job_id}" in template:
             made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
             file_id = made.json()["id"]

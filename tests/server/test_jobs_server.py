@@ -68,7 +68,10 @@ async def test_an_infected_file_is_never_served(data, tmp_path):
         server = await started(data, CLAMD_URL=daemon.unix_url)
         try:
             async with client(server) as ann, client(server, "root") as root:
-                clean, infected = await put(ann, b"keep the light"), await put(ann, EICAR)
+                clean, infected = (
+                    await put(ann, b"keep the light"),
+                    await put(ann, EICAR, "eicar.com"),
+                )
                 assert clean["scan_state"] in {"pending", "clean"}
                 await until(ann, clean, scan_state="clean")
                 assert (await download(ann, clean)).content == b"keep the light"

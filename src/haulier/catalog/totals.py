@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from haulier.catalog.account_tables import stored_files, users
+from haulier.catalog.account_tables import users
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.session_tables import upload_sessions
+from haulier.catalog.stored_tables import stored_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

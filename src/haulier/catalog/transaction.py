@@ -9,12 +9,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from haulier.catalog import journal_rows, listing, queries
-from haulier.catalog.account_rows import StoredRows, UserRows
+from haulier.catalog.account_rows import UserRows
 from haulier.catalog.audit_rows import AuditRows
+from haulier.catalog.change_rows import ChangeRows
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
+from haulier.catalog.folder_rows import FolderRows
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.session_rows import SessionRows
+from haulier.catalog.stored_rows import StoredRows
 from haulier.catalog.totals import Totals, read_totals
 from haulier.core.records import FileRecord, OperationRecord
 
@@ -66,6 +69,16 @@ class Tx:
     def audit(self) -> AuditRows:
         """The audit log."""
         return AuditRows(self._connection)
+
+    @property
+    def folders(self) -> FolderRows:
+        """The folders that these lie in."""
+        return FolderRows(self._connection)
+
+    @property
+    def changes(self) -> ChangeRows:
+        """What changed of them."""
+        return ChangeRows(self._connection)
 
     def totals(self) -> Totals:
         """Return what there is in all on a server."""

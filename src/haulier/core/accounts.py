@@ -65,6 +65,10 @@ class StoredFile:
         folder: a path without slashes at its ends.
         crc64nvme: hexadecimal, as `crc32` and `sha256`, which is None until it is known.
         version: grows when other bytes are stored under the same name.
+        content_id: by which these bytes are kept.
+        revision: how often name, folder or tags of this version were changed.
+        modified_at: since when these are its bytes.
+        deleted_at: since when it lies in the trash.
         scan_state: what a virus scan said; `skipped` when there is no scanner.
         scan_detail: what was found, or why there is no verdict.
     """
@@ -75,6 +79,7 @@ class StoredFile:
     size_bytes: int
     crc64nvme: str
     crc32: str
+    content_id: str
     created_at: datetime
     modified_at: datetime
     folder: str = ""
@@ -84,8 +89,27 @@ class StoredFile:
     tags: Mapping[str, str] = field(default_factory=dict)
     scan_state: ScanState = ScanState.SKIPPED
     scan_detail: str | None = None
+    revision: int = 0
+    deleted_at: datetime | None = None
 
     @property
     def etag(self) -> str:
         """The strong validator of its content."""
         return f'"{self.file_id}-{self.version}-{self.crc64nvme}"'
+
+    @property
+    def metadata_etag(self) -> str:
+        """The strong validator of all that is known of it: of its content, until that changes."""
+        if self.revision == 0:
+            return self.etag
+        return f'"{self.file_id}-{self.version}-{self.crc64nvme}-{self.revision}"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder of a user; `path` has no slashes at its ends."""
+
+    folder_id: str
+    owner_id: str
+    path: str
+    created_at: datetime

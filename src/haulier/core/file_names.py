@@ -10,8 +10,11 @@ from haulier.errors import ValidationError
 
 _MOST_BYTES = 255
 _MOST_FOLDER_BYTES = 1024
-# Control characters, and those that turn the direction of the text around them.
-_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters, those that turn the direction of the text around them, and the private ones
+# that stand for bytes that are no text where names are stored.
+_INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U0010d7ff-\U0010dfff]"
+)
 _PLAIN = re.compile(r"[\w .+,=@~()-]+", re.ASCII)
 
 
@@ -49,3 +52,19 @@ def content_disposition(name: str, *, inline: bool) -> str:
         return f'{kind}; filename="{name}"'
     plain = re.sub(r"[^\w .+,=@~()-]", "_", name, flags=re.ASCII)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def ancestors(folder: str) -> list[str]:
+    """Return the paths of a folder and of those around it, from the top; none of the top."""
+    parts = folder.split("/") if folder else []
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def another_name(name: str, number: int) -> str:
+    """Return `name` told apart from others by a number before its ending."""
+    stem, dot, ending = name.rpartition(".")
+    if not stem:
+        stem, dot, ending = name, "", ""
+    mark = f" ({number})"
+    room = _MOST_BYTES - len(f"{mark}{dot}{ending}".encode())
+    return f"{stem.encode()[:room].decode(errors='ignore')}{mark}{dot}{ending}"

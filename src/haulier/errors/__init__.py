@@ -68,6 +68,7 @@
     │   ├── SessionGone
     │   ├── ChecksumMismatch
     │   ├── NotSignedIn
+    │   ├── NameTaken
     │   ├── PreconditionFailed
     │   ├── TooManyRequests
     │   ├── UserExists
@@ -135,6 +136,7 @@ from haulier.errors.files import (
     InconsistentLength,
     LockBusy,
     LockLost,
+    NameTaken,
     NotSignedIn,
     PreconditionFailed,
     QuotaExceeded,
@@ -219,6 +221,7 @@ __all__ = [
     "MessageUncertain",
     "MissingExtra",
     "MissingProgram",
+    "NameTaken",
     "NoSuchBucket",
     "NoSuchObject",
     "NoSuchUpload",

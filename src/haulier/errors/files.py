@@ -96,6 +96,13 @@ class PreconditionFailed(FileError):
     advice = "Look at what is stored now, then decide."
 
 
+class NameTaken(FileError):
+    """There is another file or folder of that name at that place."""
+
+    code, http_status = "name-taken", 409
+    advice = "Choose another name, or move the other one away."
+
+
 class ChunkConflict(SessionConflict):
     """The chunk arrived already, with other bytes."""
 

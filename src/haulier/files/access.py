@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from haulier.core.accounts import Role, StoredFile, User
+from haulier.core.accounts import Folder, Role, StoredFile, User
 from haulier.core.jobs import Job
 from haulier.core.sessions.session import UploadSession
 from haulier.errors import FilePermissionError, ScopeMissing
@@ -59,6 +59,23 @@ def check_admin(user: User) -> None:
 def may_see(user: User, stored: StoredFile) -> bool:
     """Tell whether `stored` exists for `user`: it is theirs, or they are an admin."""
     return stored.owner_id == user.user_id or user.role is Role.ADMIN
+
+
+def may_see_folder(user: User, folder: Folder) -> bool:
+    """Tell whether `folder` exists for `user`: it is theirs, or they are an admin."""
+    return folder.owner_id == user.user_id or user.role is Role.ADMIN
+
+
+def check_change(user: User) -> None:
+    """Make sure that `user` may change and delete the files and folders that they see.
+
+    Raises:
+        FilePermissionError: a viewer may not.
+    """
+    if user.role is Role.VIEWER:
+        raise FilePermissionError(
+            "a viewer can't change anything", hint="Ask an admin for the role user."
+        )
 
 
 def may_see_job(user: User, job: Job) -> bool:

@@ -103,7 +103,7 @@ class FileEvents:
         data = {
             "job_id": job.job_id,
             "kind": job.kind,
-            "file_id": job.subject,
+            "file_id": job.payload.get("file_id", job.subject),
             "attempts": job.attempts,
             "error": job.last_error,
         }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import ScanState, StoredFile
+from haulier.core.http_ranges import etag_matches
 from haulier.core.jobs import FileJob, new_job
 from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_type_of
 from haulier.core.records import utc_now
@@ -16,6 +18,9 @@ from haulier.files.events import FileEvents
 
 ONLY_NEW = "only_new"
 """In a session's details: there must be no file of its name in its folder."""
+
+IF_MATCH = "if_match"
+"""In a session's details: the file of its name has to have one of these validators."""
 
 # What somebody waits for goes first.
 _PRIORITIES = {
@@ -56,7 +61,7 @@ class Reception:
 
     def started(self, tx: Tx, session: UploadSession) -> None:
         """Set the announced size aside."""
-        check_only_new(tx, session)
+        check_conditions(tx, session)
         self.grew(tx, session, session.size_bytes or 0)
         self._events.upload_started(tx, session)
 
@@ -81,39 +86,23 @@ class Reception:
         """Record the file, count it where it was set aside before, and have it looked at.
 
         Raises:
-            PreconditionFailed: there is a file of its name, and there must be none.
+            PreconditionFailed: the file of its name is not as the upload supposes.
         """
         assert session.file_id is not None
-        now = utc_now()
         tx.users.release(session.owner_id, whole.size_bytes, whole.size_bytes)
         # After the owner's row was written, which makes others who complete wait.
-        check_only_new(tx, session)
-        stored = StoredFile(
-            file_id=session.file_id,
-            owner_id=session.owner_id,
-            name=session.name,
-            folder=session.folder or "",
-            size_bytes=whole.size_bytes,
-            mime_type=session.mime_type,
-            crc64nvme=f"{whole.crc64nvme:016x}",
-            crc32=f"{whole.crc32:08x}",
-            sha256=_sha256_of(session),
-            tags=session.tags,
-            created_at=now,
-            modified_at=now,
-            scan_state=ScanState.PENDING if self._scans else ScanState.SKIPPED,
-            scan_detail=None if self._scans else _NO_SCANNER,
-        )
-        tx.stored.put(stored)
-        self._events.upload_completed(tx, session)
-        self._events.file_created(tx, stored)
+        check_conditions(tx, session)
+        stored, is_new = self._record(tx, session, whole)
+        self._events.upload_completed(tx, replace(session, file_id=stored.file_id))
+        tell = self._events.file_created if is_new else self._events.file_updated
+        tell(tx, stored)
         self._tell(tx, stored)
         if self._scans:
-            self._enqueue(tx, session, FileJob.SCAN)
+            self._enqueue(tx, session, FileJob.SCAN, file_id=stored.file_id)
         if _may_have_picture(stored):
-            self._enqueue(tx, session, FileJob.THUMBNAIL)
+            self._enqueue(tx, session, FileJob.THUMBNAIL, file_id=stored.file_id)
         if stored.sha256 is None:
-            self._enqueue(tx, session, FileJob.DIGEST)
+            self._enqueue(tx, session, FileJob.DIGEST, file_id=stored.file_id)
 
     def ended(self, tx: Tx, session: UploadSession) -> None:
         """Give back what was set aside."""
@@ -141,6 +130,35 @@ class Reception:
             details={"name": stored.name, "folder": stored.folder, "size": stored.size_bytes},
         )
 
+    def _record(self, tx: Tx, session: UploadSession, whole: WholeFile) -> tuple[StoredFile, bool]:
+        """Record a file, or a version of the one of its name; return it and whether it is new."""
+        assert session.file_id is not None
+        now = utc_now()
+        folder = session.folder or ""
+        known = tx.stored.find(session.owner_id, folder, session.name)
+        stored = StoredFile(
+            file_id=session.file_id,
+            owner_id=session.owner_id,
+            name=session.name,
+            folder=folder,
+            size_bytes=whole.size_bytes,
+            mime_type=session.mime_type,
+            crc64nvme=f"{whole.crc64nvme:016x}",
+            crc32=f"{whole.crc32:08x}",
+            sha256=_sha256_of(session),
+            content_id=session.file_id,
+            tags=session.tags or (known.tags if known else {}),
+            created_at=now,
+            modified_at=now,
+            scan_state=ScanState.PENDING if self._scans else ScanState.SKIPPED,
+            scan_detail=None if self._scans else _NO_SCANNER,
+        )
+        if known is not None:
+            return tx.stored.add_version(known, stored), False
+        tx.folders.make(session.owner_id, folder, now)
+        tx.stored.add(stored)
+        return stored, True
+
     def _enqueue(self, tx: Tx, session: UploadSession, kind: FileJob, **payload: str) -> None:
         job = new_job(
             kind,
@@ -156,15 +174,35 @@ class Reception:
         tx.after_commit(self._enqueued)
 
 
-def check_only_new(tx: Tx, session: UploadSession) -> None:
-    """Make sure that an upload that must not meet a file of its name meets none.
+def check_conditions(tx: Tx, session: UploadSession) -> None:
+    """Make sure that the file of an upload's name is as the upload supposes.
 
     Raises:
-        PreconditionFailed: there is one.
+        PreconditionFailed: it is there and must not be, or has none of the validators named.
     """
-    folder = session.folder or ""
-    if ONLY_NEW in session.details and tx.stored.is_taken(session.owner_id, folder, session.name):
+    if ONLY_NEW not in session.details and IF_MATCH not in session.details:
+        return
+    known = tx.stored.find(session.owner_id, session.folder or "", session.name)
+    if ONLY_NEW in session.details and known is not None:
         raise PreconditionFailed(f"there is a file {session.name} already")
+    wanted = session.details.get(IF_MATCH)
+    if wanted is None:
+        return
+    if known is None:
+        raise PreconditionFailed(f"there is no file {session.name}")
+    if not etag_matches(wanted, known.etag, weakly=False):
+        check_match(known, wanted)
+
+
+def check_match(stored: StoredFile, wanted: str | None) -> None:
+    """Make sure that a file is as the sender of an If-Match header knows it.
+
+    Raises:
+        PreconditionFailed: it changed since.
+    """
+    if wanted is None or etag_matches(wanted, stored.metadata_etag, weakly=False):
+        return
+    raise PreconditionFailed(f"{stored.name} has changed meanwhile: it is {stored.metadata_etag}")
 
 
 def _may_have_picture(stored: StoredFile) -> bool:

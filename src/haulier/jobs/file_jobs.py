@@ -82,9 +82,18 @@ class FileJobs:
             kinds.append(JobKind(name=FileJob.SCAN, run=self._scan, failed=self._not_scanned))
         return kinds
 
-    def thumbnail_path(self, file_id: str) -> Path:
+    def thumbnail_path(self, content_id: str) -> Path:
         """Return where the picture of a file lies, or would."""
-        return self._thumbnails / file_id[-2:] / f"{file_id}.webp"
+        return self._thumbnails / content_id[-2:] / f"{content_id}.webp"
+
+    async def remove(self, content_id: str) -> None:
+        """Remove a content with its picture, wherever it lies; may be done twice."""
+        await self._stage.delete(content_id)
+        await asyncio.to_thread(self._remove_local, content_id)
+
+    def _remove_local(self, content_id: str) -> None:
+        self.thumbnail_path(content_id).unlink(missing_ok=True)
+        (self._quarantine / content_id).unlink(missing_ok=True)
 
     async def _verify(self, job: Job) -> Done:
         session = await self._finisher.verify(str(job.payload["session_id"]))
@@ -96,17 +105,19 @@ class FileJobs:
             return _GONE
         found = stored.sha256
         if found is None:
-            named = await checksum_of_file(self._stage, stored.file_id, stored.size_bytes, "sha256")
+            named = await checksum_of_file(
+                self._stage, stored.content_id, stored.size_bytes, "sha256"
+            )
             found = named.partition(":")[2]
 
         def record(tx: Tx) -> None:
-            tx.stored.set_sha256(stored.file_id, found)
+            tx.stored.set_sha256(stored.content_id, found)
             self._events.file_updated(tx, stored)
 
         return Done(result={"sha256": found}, record=record)
 
     async def _scan(self, job: Job) -> Done:
-        stored = await self._catalog.read(lambda tx: tx.stored.get(job.subject or ""))
+        stored = await self._catalog.read(lambda tx: tx.stored.of_content(job.subject or ""))
         if stored is None:
             return _GONE
         if stored.scan_state is not ScanState.INFECTED:
@@ -116,76 +127,76 @@ class FileJobs:
             stored = replace(stored, scan_detail=scanned.signature)
             # Known before its bytes are moved: from here on nothing serves them.
             await self._catalog.transaction(lambda tx: self._condemn(tx, stored))
-        await asyncio.to_thread(self._isolate, stored.file_id)
+        await asyncio.to_thread(self._isolate, stored.content_id)
         return Done(result={"state": ScanState.INFECTED, "detail": stored.scan_detail})
 
     async def _thumbnail(self, job: Job) -> Done:
         stored = await self._living_file(job)
         if stored is None:
             return _GONE
-        out = self.thumbnail_path(stored.file_id)
+        out = self.thumbnail_path(stored.content_id)
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with self._on_disk(stored) as path:
             written = await make_picture(stored, path, out, workers=self._workers)
         return Done(result={"width": written.width, "height": written.height})
 
     async def _living_file(self, job: Job) -> StoredFile | None:
-        stored = await self._catalog.read(lambda tx: tx.stored.get(job.subject or ""))
+        stored = await self._catalog.read(lambda tx: tx.stored.of_content(job.subject or ""))
         if stored is None or stored.scan_state is ScanState.INFECTED:
             return None
         return stored
 
     async def _ask_scanner(self, stored: StoredFile) -> ScanResult:
         assert self._scanner is not None
-        path = self._stage.path_of(stored.file_id)
+        path = self._stage.path_of(stored.content_id)
         if path is not None:
             return await self._scanner.scan_file(path)
-        async with self._stage.read(stored.file_id, Span(0, stored.size_bytes)) as pieces:
+        async with self._stage.read(stored.content_id, Span(0, stored.size_bytes)) as pieces:
             return await self._scanner.scan_stream(_as_bytes(pieces), name=stored.name)
 
     @asynccontextmanager
     async def _on_disk(self, stored: StoredFile) -> AsyncIterator[Path]:
         """Give the file's path; one that lies elsewhere is fetched for the while."""
-        path = self._stage.path_of(stored.file_id)
+        path = self._stage.path_of(stored.content_id)
         if path is not None:
             yield path
             return
         if stored.size_bytes > _LARGEST_FETCHED_BYTES:
             raise MediaError(f"{stored.name} is too large for a picture")
         with NamedTemporaryFile(dir=self._thumbnails, prefix=".source-") as copy:
-            async with self._stage.read(stored.file_id, Span(0, stored.size_bytes)) as pieces:
+            async with self._stage.read(stored.content_id, Span(0, stored.size_bytes)) as pieces:
                 async for piece in pieces:
                     await asyncio.to_thread(copy.write, piece)
             copy.flush()
             yield Path(copy.name)
 
-    def _isolate(self, file_id: str) -> None:
+    def _isolate(self, content_id: str) -> None:
         """Move an infected file out of the way; may be done twice."""
-        self.thumbnail_path(file_id).unlink(missing_ok=True)
-        path = self._stage.path_of(file_id)
+        self.thumbnail_path(content_id).unlink(missing_ok=True)
+        path = self._stage.path_of(content_id)
         if path is None or not path.exists():
             return
         self._quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.rename(self._quarantine / file_id)
+        path.rename(self._quarantine / content_id)
 
     def _scanned(self, stored: StoredFile, scanned: ScanResult) -> Done:
         state = _STATE_OF[scanned.verdict]
         return Done(
             result={"state": state, "detail": scanned.reason, "scanner": scanned.scanner},
-            record=lambda tx: self._record_scan(tx, stored.file_id, state, scanned.reason),
+            record=lambda tx: self._record_scan(tx, stored.content_id, state, scanned.reason),
         )
 
     def _condemn(self, tx: Tx, stored: StoredFile) -> None:
-        self._record_scan(tx, stored.file_id, ScanState.INFECTED, stored.scan_detail)
-        for job in tx.jobs.cancel_of_subject(stored.file_id, utc_now()):
+        self._record_scan(tx, stored.content_id, ScanState.INFECTED, stored.scan_detail)
+        for job in tx.jobs.cancel_of_subject(stored.content_id, utc_now()):
             self._events.job_changed(tx, job)
 
     def _not_scanned(self, tx: Tx, job: Job, why: str, is_last: bool) -> None:  # noqa: ARG002 - it is said after each attempt
         self._record_scan(tx, job.subject or "", ScanState.ERROR, why)
 
-    def _record_scan(self, tx: Tx, file_id: str, state: ScanState, detail: str | None) -> None:
-        before = tx.stored.get(file_id)
-        tx.stored.set_scan(file_id, state, detail)
+    def _record_scan(self, tx: Tx, content_id: str, state: ScanState, detail: str | None) -> None:
+        before = tx.stored.of_content(content_id)
+        tx.stored.set_scan(content_id, state, detail)
         # A scanner that is away is asked again for half a day, and is news once.
         if before is not None and before.scan_state is not state:
             self._events.scan_finished(tx, replace(before, scan_state=state, scan_detail=detail))

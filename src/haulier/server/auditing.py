@@ -14,7 +14,7 @@ from haulier.server.services import Services
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DOWNLOADS = ("/download", "/tus/{session_id}")
-_IDS = ("file_id", "session_id", "share_id", "user_id", "job_id")
+_IDS = ("file_id", "folder_id", "session_id", "share_id", "user_id", "job_id")
 _log = logging.getLogger("haulier.audit")
 
 

@@ -70,14 +70,14 @@ class Downloads:
         """
         if self._links is not None:
             url = await self._links.link_to(
-                stored.file_id,
+                stored.content_id,
                 answer_with={
                     name: description[name] for name in ("Content-Type", "Content-Disposition")
                 },
                 expires_s=_LINK_EXPIRES_S,
             )
             return 307, {"Location": url, "Cache-Control": "no-store", "Content-Length": "0"}
-        path = self.stage.path_of(stored.file_id)
+        path = self.stage.path_of(stored.content_id)
         if self._x_accel_prefix is not None and path is not None:
             # nginx answers ranges and counts the bytes itself.
             inner = f"{self._x_accel_prefix}/{path.parent.name}/{path.name}"
@@ -165,7 +165,7 @@ class RangeFile(Response):
             async with AsyncExitStack() as stack:
                 pieces = None
                 if span.length:
-                    reading = self._downloads.stage.read(self._stored.file_id, span)
+                    reading = self._downloads.stage.read(self._stored.content_id, span)
                     pieces = await stack.enter_async_context(reading)
                 # What can't be opened must not be promised.
                 if number == 0:

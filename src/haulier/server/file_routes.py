@@ -1,55 +1,69 @@
-"""Stored files: a list, one of them, its bytes; and `PUT /api/content/NAME` for plain clients."""
+"""Stored files: a list, one of them, its bytes and versions, and what is changed of it."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response, Security
+from fastapi import APIRouter, Header, Path, Query, Response, Security
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
+from pydantic import BaseModel, ConfigDict, Field
 
 from haulier.core.accounts import StoredFile
-from haulier.core.file_names import clean_folder, clean_name
-from haulier.core.records import format_time
-from haulier.core.sessions.session import Order
+from haulier.core.file_names import clean_folder
 from haulier.errors import FileNotFoundError as NoSuchFile
-from haulier.files.access import Scope, check_upload, may_see
-from haulier.files.reception import ONLY_NEW
-from haulier.server.bodies import body_of, length_of
+from haulier.files.access import Scope
+from haulier.files.library import FileChange, version_of
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
-from haulier.transfer.sessions.engine import NewUpload
+from haulier.server.json_route import JsonRoute
+from haulier.server.services import Services
+from haulier.server.shown import metadata_of, page_of
 
-router = APIRouter(prefix="/api", tags=["files"])
+router = APIRouter(prefix="/api/files", tags=["files"], route_class=JsonRoute)
+
+_MOST_VERSIONS = 2**31 - 1
+Number = Annotated[int, Path(ge=1, le=_MOST_VERSIONS)]
+WantedVersion = Annotated[int | None, Query(ge=1, le=_MOST_VERSIONS)]
+IfMatch = Annotated[str | None, Header(max_length=1024)]
+Text = Annotated[str, Field(max_length=255)]
+
+
+class FileChangeRequest(BaseModel):
+    """What is to be changed of a file; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    folder: Annotated[str, Field(max_length=1024)] | None = None
+    tags: Annotated[dict[Text, Text], Field(max_length=50)] | None = None
 
 
 async def visible_file(file_id: str, user: CurrentUser, services: TheServices) -> StoredFile:
     """Return the file if the user may see it; what one may not see does not exist."""
-    stored = await services.catalog.read(lambda tx: tx.stored.get(file_id))
-    if stored is None or not may_see(user, stored):
-        raise NoSuchFile("there is no such file")
-    return stored
+    return await services.library.get(user, file_id)
 
 
 VisibleFile = Annotated[StoredFile, Security(visible_file, scopes=[Scope.READ])]
+ChangedFile = Annotated[StoredFile, Security(visible_file, scopes=[Scope.WRITE])]
 
 
-@router.get("/files")
+@router.get("")
 async def list_files(
     user: Reader,
     services: TheServices,
+    folder: Annotated[str | None, Query(max_length=1024)] = None,
     cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """List one's files, newest first."""
+    """List one's files, newest first: all, or those directly in a folder (`""`: the top)."""
+    where = None if folder is None else clean_folder(folder)
     found = await services.catalog.read(
-        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1)
+        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1, folder=where)
     )
-    return _page(found, limit)
+    return page_of(found, limit)
 
 
-@router.get("/files/search")
+@router.get("/search")
 async def search_files(
     user: Reader,
     services: TheServices,
@@ -61,28 +75,76 @@ async def search_files(
     found = await services.catalog.read(
         lambda tx: tx.stored.search(user.user_id, q, cursor, limit + 1)
     )
-    return _page(found, limit)
+    return page_of(found, limit)
 
 
-@router.get("/files/{file_id}")
+@router.get("/{file_id}")
 async def get_file(stored: VisibleFile) -> JSONResponse:
     """Say what is known of a file."""
-    return JSONResponse(metadata_of(stored), headers={"ETag": stored.etag})
+    return _shown(stored)
 
 
-@router.head("/files/{file_id}/download", response_class=Response, include_in_schema=False)
-@router.get("/files/{file_id}/download", response_class=Response)
-async def download(stored: VisibleFile, services: TheServices, *, inline: bool = False) -> Response:
-    """Return a file's bytes, or ranges of them."""
+@router.patch("/{file_id}")
+async def change_file(
+    given: FileChangeRequest,
+    stored: ChangedFile,
+    user: Writer,
+    services: TheServices,
+    if_match: IfMatch = None,
+) -> JSONResponse:
+    """Rename a file, move it to another folder, or give it other tags."""
+    change = FileChange(name=given.name, folder=given.folder, tags=given.tags)
+    changed = await services.library.change(user, stored.file_id, change, if_match=if_match)
+    return _shown(changed)
+
+
+@router.delete("/{file_id}", status_code=204)
+async def delete_file(
+    stored: ChangedFile, user: Writer, services: TheServices, if_match: IfMatch = None
+) -> Response:
+    """Put a file into the trash."""
+    await services.library.discard(user, stored.file_id, if_match=if_match)
+    return Response(status_code=204)
+
+
+@router.get("/{file_id}/versions")
+async def list_versions(stored: VisibleFile, services: TheServices) -> dict[str, Any]:
+    """List what a file is and was, newest first."""
+    found = await services.catalog.read(lambda tx: tx.stored.versions(stored))
+    return {"items": [metadata_of(one) for one in found], "next_cursor": None}
+
+
+@router.post("/{file_id}/versions/{number}/restore")
+async def restore_version(
+    number: Number, stored: ChangedFile, user: Writer, services: TheServices
+) -> JSONResponse:
+    """Make an earlier version the newest; those in between stay what they are."""
+    return _shown(await services.library.restore_version(user, stored.file_id, number))
+
+
+@router.head("/{file_id}/download", response_class=Response, include_in_schema=False)
+@router.get("/{file_id}/download", response_class=Response)
+async def download(
+    stored: VisibleFile,
+    services: TheServices,
+    *,
+    inline: bool = False,
+    version: WantedVersion = None,
+) -> Response:
+    """Return a file's bytes, or ranges of them; or those of an earlier version."""
+    stored = await _as_of(services, stored, version)
     services.scan_policy.check(stored)
     return services.downloads.answer(stored, inline=inline)
 
 
-@router.get("/files/{file_id}/thumbnail", response_class=Response)
-async def thumbnail(stored: VisibleFile, services: TheServices) -> Response:
+@router.get("/{file_id}/thumbnail", response_class=Response)
+async def thumbnail(
+    stored: VisibleFile, services: TheServices, version: WantedVersion = None
+) -> Response:
     """Return a small picture of an image, video, PDF or sound: WebP, at most 320 by 320 pixels."""
+    stored = await _as_of(services, stored, version)
     services.scan_policy.check(stored)
-    path = services.file_jobs.thumbnail_path(stored.file_id)
+    path = services.file_jobs.thumbnail_path(stored.content_id)
     try:
         picture = await asyncio.to_thread(path.read_bytes)
     except FileNotFoundError:
@@ -94,73 +156,11 @@ async def thumbnail(stored: VisibleFile, services: TheServices) -> Response:
     return Response(picture, media_type="image/webp", headers=headers)
 
 
-@router.put("/content/{path:path}", status_code=201)
-async def put_content(path: str, request: Request, user: Writer, services: TheServices) -> Response:
-    """Keep the request's body as a file; its folder and name are the path.
-
-    With `If-None-Match: *` it is refused where a file of that name lies already.
-    """
-    check_upload(user)
-    only_new = request.headers.get("if-none-match", "").strip() == "*"
-    folder, _, name = path.rpartition("/")
-    length = length_of(request)
-    session = await services.engine.start(
-        NewUpload(
-            owner_id=user.user_id,
-            name=clean_name(name),
-            folder=clean_folder(folder),
-            size_bytes=length,
-            order=Order.SEQUENTIAL,
-            mime_type=request.headers.get("content-type"),
-            details={ONLY_NEW: ""} if only_new else {},
-        )
-    )
-    try:
-        if length != 0:
-            session = await services.engine.append(
-                session.session_id, 0, body_of(request), length=length
-            )
-        session = await services.engine.complete(session.session_id)
-    except (ClientDisconnect, ConnectionResetError):
-        await services.engine.cancel(session.session_id)
-        return Response(status_code=400)
-    except BaseException:
-        # Nobody can go on with it: its client knows no session.
-        await services.engine.cancel(session.session_id)
-        raise
-    stored = await services.catalog.read(lambda tx: tx.stored.get(session.file_id or ""))
-    assert stored is not None
-    return JSONResponse(
-        metadata_of(stored),
-        201,
-        headers={"ETag": stored.etag, "Location": f"/api/files/{stored.file_id}"},
-    )
+def _shown(stored: StoredFile) -> JSONResponse:
+    return JSONResponse(metadata_of(stored), headers={"ETag": stored.metadata_etag})
 
 
-def _page(found: list[StoredFile], limit: int) -> dict[str, Any]:
-    """Return `limit` of the files that were found, which may be one more."""
-    items = found[:limit]
-    more = items[-1].file_id if len(found) > limit else None
-    return {"items": [metadata_of(one) for one in items], "next_cursor": more}
-
-
-def metadata_of(stored: StoredFile) -> dict[str, Any]:
-    """Return a file's `FileMetadata`, as the API shows it."""
-    row = asdict(stored)
-    return {
-        "id": stored.file_id,
-        "name": stored.name,
-        "folder": stored.folder,
-        "size": stored.size_bytes,
-        "mime_type": stored.mime_type,
-        "owner": stored.owner_id,
-        "version": stored.version,
-        "created_at": format_time(stored.created_at),
-        "modified_at": format_time(stored.modified_at),
-        "checksum": f"crc64nvme:{stored.crc64nvme}",
-        "crc32": f"crc32:{stored.crc32}",
-        "sha256": None if stored.sha256 is None else f"sha256:{stored.sha256}",
-        "tags": row["tags"],
-        "scan_state": stored.scan_state,
-        "scan_detail": stored.scan_detail,
-    }
+async def _as_of(services: Services, stored: StoredFile, version: int | None) -> StoredFile:
+    if version is None or version == stored.version:
+        return stored
+    return await services.catalog.read(lambda tx: version_of(tx, stored, version))

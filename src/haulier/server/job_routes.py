@@ -41,7 +41,7 @@ def _shown(job: Job) -> dict[str, Any]:
         "id": job.job_id,
         "kind": job.kind,
         "status": job.state,
-        "file_id": job.subject,
+        "file_id": job.payload.get("file_id", job.subject),
         "attempts": job.attempts,
         "max_attempts": job.max_attempts,
         "not_before": format_time(job.not_before),

@@ -28,6 +28,10 @@ _FILE = {
     "tags": {"trip": "north"}, "scan_state": "clean", "scan_detail": None,
 }  # fmt: skip
 
+_FOLDER = {
+    "id": _ID, "path": "holiday/2026", "name": "2026", "owner": _ID, "created_at": _TIME,
+}  # fmt: skip
+
 
 class Problem(BaseModel):
     """An error (RFC 9457); some carry members of their own beside these."""
@@ -58,6 +62,7 @@ class FileMetadata(_Answer):
     version: int
     created_at: str
     modified_at: str
+    deleted_at: str | None
     checksum: str
     crc32: str
     sha256: str | None
@@ -72,6 +77,27 @@ class FileList(_Answer):
     model_config = _like(items=[_FILE], next_cursor=None)
 
     items: list[FileMetadata]
+    next_cursor: str | None
+
+
+class FolderMetadata(_Answer):
+    """What is known of a folder."""
+
+    model_config = _like(**_FOLDER)
+
+    id: str
+    path: str
+    name: str
+    owner: str
+    created_at: str
+
+
+class FolderList(_Answer):
+    """A page of folders, by name."""
+
+    model_config = _like(items=[_FOLDER], next_cursor=None)
+
+    items: list[FolderMetadata]
     next_cursor: str | None
 
 

@@ -126,13 +126,29 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("get", "/api/files"): _Answers({200: models.FileList}),
     ("get", "/api/files/search"): _Answers({200: models.FileList}),
     ("get", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}),
+    ("patch", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}, (409, 412, 413)),
+    ("delete", "/api/files/{file_id}"): _Answers({204: None}, (412,)),
+    ("get", "/api/files/{file_id}/versions"): _Answers({200: models.FileList}),
+    ("post", "/api/files/{file_id}/versions/{number}/restore"): _Answers(
+        {200: models.FileMetadata}
+    ),
+    ("get", "/api/trash"): _Answers({200: models.FileList}),
+    ("post", "/api/trash/{file_id}/restore"): _Answers({200: models.FileMetadata}),
+    ("delete", "/api/trash/{file_id}"): _Answers({204: None}),
+    ("delete", "/api/trash"): _Answers({204: None}),
+    ("get", "/api/folders"): _Answers({200: models.FolderList}),
+    ("post", "/api/folders"): _Answers({201: models.FolderMetadata}, (409, 413)),
+    ("get", "/api/folders/{folder_id}"): _Answers({200: models.FolderMetadata}),
+    ("patch", "/api/folders/{folder_id}"): _Answers({200: models.FolderMetadata}, (409, 413)),
+    ("delete", "/api/folders/{folder_id}"): _Answers({204: None}),
     ("get", "/api/files/{file_id}/download"): _Answers(
         {200: "*/*", 206: "*/*", 307: None, 304: None}, (403, 416, 423, 502),
         ("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
     ),
     ("get", "/api/files/{file_id}/thumbnail"): _Answers({200: "image/webp"}, (403, 423)),
     ("put", "/api/content/{path}"): _Answers(
-        {201: models.FileMetadata}, (412, *_TAKES_BYTES), ("If-None-Match",), (_MEDIA,)
+        {200: models.FileMetadata, 201: models.FileMetadata}, (412, *_TAKES_BYTES),
+        ("If-Match", "If-None-Match"), (_MEDIA,)
     ),
     ("get", "/api/jobs/{job_id}"): _Answers({200: models.JobState}),
     ("get", "/api/events"): _Answers({200: "text/event-stream"}, (401, 403, 429)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from haulier.catalog.catalog import Catalog
-from haulier.coordination.bells import MemoryBell
+from haulier.coordination.bells import Bell, MemoryBell
 from haulier.coordination.events import EventBus, MemoryEventBus
 from haulier.coordination.limits import RateLimiter
 from haulier.coordination.locks import MemoryLocks
@@ -18,8 +18,11 @@ from haulier.errors import ConfigurationError, HaulierError
 from haulier.files.accounts import Accounts
 from haulier.files.audit import AuditLog, audit_key
 from haulier.files.events import FileEvents
+from haulier.files.folders import Folders
+from haulier.files.library import Library
 from haulier.files.outside import OutsideTokens
 from haulier.files.reception import Reception
+from haulier.files.removal import Removal
 from haulier.files.scanning import ScanPolicy
 from haulier.files.secret import kept_secret
 from haulier.files.tickets import Tickets
@@ -66,6 +69,9 @@ class Services:
     finisher: Finisher
     joiner: Joiner | None
     sweeper: Sweeper
+    library: Library
+    folders: Folders
+    removal: Removal
     scan_policy: ScanPolicy
     file_jobs: FileJobs
     recordings: OfflineAudioManager
@@ -160,7 +166,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         open_stage(settings, catalog) as stage,
         AsyncExitStack() as stack,
     ):
-        locks, hashes, bell = MemoryLocks(), HashesInOrder(), MemoryBell()
+        locks, hashes, bell, removable = MemoryLocks(), HashesInOrder(), MemoryBell(), MemoryBell()
         bus = MemoryEventBus()
         events = FileEvents(bus)
         audit = AuditLog(catalog, audit_key(data))
@@ -212,6 +218,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         syncing = await stack.enter_async_context(
             open_syncing(settings, catalog, engine, recordings, recording_jobs)
         )
+        library = Library(catalog, events, removable=removable.ring)
+        kept_days = settings.server.trash_retention_days
+        removal = Removal(
+            catalog=catalog,
+            library=library,
+            remove=file_jobs.remove,
+            kept_for=timedelta(days=kept_days) if kept_days else None,
+        )
         services = Services(
             settings=settings,
             catalog=catalog,
@@ -229,6 +243,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             finisher=finisher,
             joiner=joiner,
             sweeper=sweeper,
+            library=library,
+            folders=Folders(catalog, events),
+            removal=removal,
             scan_policy=policy,
             file_jobs=file_jobs,
             recordings=recordings,
@@ -248,7 +265,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             bell=bell,
             changed=events.job_changed,
         )
-        async with workers, beside(runner.run()), beside(_sweep_forever(sweeper)):
+        async with (
+            workers,
+            beside(runner.run()),
+            beside(_sweep_forever(sweeper)),
+            beside(_remove_forever(removal, removable)),
+        ):
             yield services
 
 
@@ -259,3 +281,13 @@ async def _sweep_forever(sweeper: Sweeper) -> None:
             await sweeper.sweep()
         except HaulierError as exc:
             _log.error("sweeping failed: %s", exc.message)
+
+
+async def _remove_forever(removal: Removal, bell: Bell) -> None:
+    while True:
+        seen = bell.count
+        try:
+            await removal.sweep()
+        except HaulierError as exc:
+            _log.error("removing deleted files failed: %s", exc.message)
+        await bell.wait(seen, _SWEEP_EVERY_S)

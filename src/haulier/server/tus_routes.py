@@ -193,8 +193,8 @@ async def content(session: OwnSession, services: TheServices) -> Response:
     file_id = session.file_id
     if session.status is not SessionStatus.COMPLETED or file_id is None:
         raise NoSuchSession("the upload is not complete")
-    stored = await services.catalog.read(lambda tx: tx.stored.get(file_id))
-    if stored is None:
+    stored = await services.catalog.read(lambda tx: tx.stored.of_content(file_id))
+    if stored is None or stored.deleted_at is not None:
         raise NoSuchSession("the file was deleted")
     services.scan_policy.check(stored)
     return services.downloads.answer(stored)

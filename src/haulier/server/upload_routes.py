@@ -22,11 +22,11 @@ from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import FileSizeError, UsageError, ValidationError
 from haulier.files.access import Scope, check_upload
 from haulier.server.chunk_bodies import read_chunk
-from haulier.server.file_routes import metadata_of
 from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.job_routes import job_of
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
+from haulier.server.shown import metadata_of
 from haulier.transfer.sessions.engine import ChunkReceipt, NewUpload
 
 _MIB = 1 << 20
@@ -189,7 +189,7 @@ async def finished(
 
 async def file_of(services: Services, session: UploadSession) -> dict[str, Any]:
     """Return the metadata of the file that a completed session became."""
-    stored = await services.catalog.read(lambda tx: tx.stored.get(session.file_id or ""))
+    stored = await services.catalog.read(lambda tx: tx.stored.of_content(session.file_id or ""))
     if stored is None:
         raise NoSuchSession("the file was deleted")
     return metadata_of(stored)

@@ -1,0 +1,132 @@
+"""What people do with the folders that their files lie in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
+from haulier.core.accounts import Folder, User
+from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.records import utc_now
+from haulier.errors import FileNotFoundError as NoSuchFolder
+from haulier.errors import NameTaken, ValidationError
+from haulier.files.access import check_change, may_see_folder
+from haulier.files.events import FileEvents
+
+
+class Folders:
+    """Folders, as their users handle them.
+
+    Every method that names a folder raises FileNotFoundError when there is none that the user
+    may see, and those that change it FilePermissionError when they may not.
+
+    Args:
+        catalog: where folders are recorded.
+        events: is told what happens to the files in them.
+        now: the clock.
+    """
+
+    def __init__(
+        self, catalog: Catalog, events: FileEvents, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._catalog = catalog
+        self._events = events
+        self._now = now
+
+    async def get(self, user: User, folder_id: str) -> Folder:
+        """Return a folder."""
+        return await self._catalog.read(lambda tx: find_folder(tx, user, folder_id))
+
+    async def inside(self, user: User, path: str, after: str | None, limit: int) -> list[Folder]:
+        """Return the user's folders directly in the one at `path`, by name, behind `after`."""
+        lead = clean_folder(path)
+        return await self._catalog.read(
+            lambda tx: tx.folders.inside(user.user_id, lead, after, limit)
+        )
+
+    async def make(self, user: User, path: str) -> Folder:
+        """Make a folder and those around it.
+
+        Raises:
+            NameTaken: it is there already.
+            ValidationError: a name can't be.
+        """
+        wanted = clean_folder(path)
+        if not wanted:
+            raise ValidationError("a folder needs a name", hint="Give it in the field `path`.")
+
+        def work(tx: Tx) -> Folder:
+            check_change(user)
+            tx.users.lock(user.user_id)
+            if tx.folders.at(user.user_id, wanted) is not None:
+                raise NameTaken(f"there is a folder {wanted} already")
+            tx.folders.make(user.user_id, wanted, self._now())
+            made = tx.folders.at(user.user_id, wanted)
+            assert made is not None
+            return made
+
+        return await self._catalog.transaction(work)
+
+    async def move(
+        self, user: User, folder_id: str, *, name: str | None = None, parent: str | None = None
+    ) -> Folder:
+        """Rename a folder, or move it into another (`""`: the top); all in it goes with it.
+
+        Raises:
+            NameTaken: there is a folder of that name.
+            ValidationError: a name can't be, or it would lie in itself.
+        """
+        new_name = None if name is None else clean_name(name)
+        new_parent = None if parent is None else clean_folder(parent)
+
+        def work(tx: Tx, folder: Folder) -> Folder:
+            around, _, last = folder.path.rpartition("/")
+            lead = around if new_parent is None else new_parent
+            path = clean_folder(f"{lead}/{last if new_name is None else new_name}")
+            if path == folder.path:
+                return folder
+            if f"{path}/".startswith(f"{folder.path}/"):
+                raise ValidationError("a folder can't be moved into itself")
+            if tx.folders.at(folder.owner_id, path) is not None:
+                raise NameTaken(f"there is a folder {path} already")
+            tx.folders.make(folder.owner_id, lead, self._now())
+            moved = tx.folders.move(folder, path)
+            for stored in tx.stored.get_many(moved).values():
+                self._events.file_updated(tx, stored)
+            return replace(folder, path=path)
+
+        return await self._catalog.transaction(lambda tx: work(tx, _locked(tx, user, folder_id)))
+
+    async def discard(self, user: User, folder_id: str) -> int:
+        """Put all files in a folder into the trash, and forget it; return how many these were."""
+
+        def work(tx: Tx) -> int:
+            gone = tx.folders.remove(_locked(tx, user, folder_id), self._now())
+            for stored in tx.stored.get_many(gone).values():
+                self._events.file_deleted(tx, stored)
+            return len(gone)
+
+        return await self._catalog.transaction(work)
+
+
+def find_folder(tx: Tx, user: User, folder_id: str) -> Folder:
+    """Return a folder that `user` may see; what one may not see does not exist.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folder = tx.folders.get(folder_id)
+    if folder is None or not may_see_folder(user, folder):
+        raise NoSuchFolder("there is no such folder")
+    return folder
+
+
+def _locked(tx: Tx, user: User, folder_id: str) -> Folder:
+    """Return a folder that the user may change, and that nobody else changes meanwhile."""
+    seen = find_folder(tx, user, folder_id)
+    check_change(user)
+    tx.users.lock(seen.owner_id)
+    return find_folder(tx, user, folder_id)
