@@ -12,7 +12,10 @@ from haulier.cli.main import app
 
 
 def commands():
-    groups = {"db": ["upgrade"], "s3": ["setup"], "user": ["add"], "token": ["create"]}
+    groups = {
+        "db": ["upgrade"], "s3": ["setup"], "user": ["add"], "token": ["create"],
+        "record": ["save", "list", "queue", "sync", "stats"],
+    }  # fmt: skip
     names = [c.name or c.callback.__name__ for c in app.registered_commands]
     return [[name] for name in names] + [[g, c] for g, inner in groups.items() for c in inner]
 
@@ -29,7 +32,8 @@ def test_all_commands_are_there():
     assert {" ".join(command) for command in commands()} == {
         "upload", "resume", "retry", "watch", "history", "show", "files", "verify", "restore", "ls",
         "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
-        "serve", "send", "user add", "token create", "shrink", "thumbnail",
+        "record save", "record list", "record queue", "record sync", "record stats", "serve",
+        "send", "user add", "token create", "shrink", "thumbnail",
     }  # fmt: skip
 
 

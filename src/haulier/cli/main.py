@@ -20,6 +20,7 @@ from haulier.cli import (
     maintenance,
     objects,
     picturing,
+    recording,
     records,
     sending,
     serving,
@@ -49,6 +50,7 @@ _FAMILIES = (
     serving,
     sending,
     auditing,
+    recording,
 )
 for family in _FAMILIES:
     family.register(app)

@@ -24,6 +24,10 @@ def run(work: Callable[[], Coroutine[Any, Any, T]], *, hint: str = "") -> T:
     The first SIGINT or SIGTERM cancels it and waits until it has put its things in order; the
     second ends the process at once. Raises Interrupted, with `hint`, when it was cancelled.
     """
+    import stamina
+
+    # Otherwise it tells of retries on stdout, by whichever library for logs is installed.
+    stamina.instrumentation.set_on_retry_hooks(())
     try:
         with _Signals() as signals, asyncio.Runner() as runner:
             return runner.run(signals.guard(work))

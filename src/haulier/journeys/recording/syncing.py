@@ -166,11 +166,11 @@ class Syncing:
                 _log.error("recordings have to wait: %s", exc.message)
             await asyncio.sleep(self._poll_s)
 
-    async def send_due(self) -> list[Outcome]:
-        """Send what is queued and due of all users, and return how each ended."""
+    async def send_due(self, users: Iterable[str] | None = None) -> list[Outcome]:
+        """Send what is queued and due, of `users` or of all, and return how each ended."""
         begun: list[asyncio.Task[Outcome]] = []
         queued = 0
-        for user_id in await self._manager.users():
+        for user_id in await self._manager.users() if users is None else users:
             entries = await self._manager.get_upload_queue(user_id)
             queued += len(entries)
             due = [one.recording_id for one in entries if one.is_due(self._now())]
