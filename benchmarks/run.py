@@ -43,6 +43,7 @@ def main() -> None:
     subprocess.run([sys.executable, HERE / "bench_types.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_video.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_batches.py"], check=True)
+    subprocess.run([sys.executable, HERE / "bench_recordings.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_server.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_max.py", "--size", arguments.size], check=True)
     if not arguments.quick:

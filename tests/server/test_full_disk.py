@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from recordings import wav
 from running_server import run, start, stop
 
 MIB = 1 << 20
@@ -51,6 +52,20 @@ def test_what_has_no_room_is_refused_at_once(client):
     answer = client.post("/api/files/upload/start", json={"name": "big", "size": 30 * MIB})
     assert (answer.status_code, answer.json()["code"]) == (507, "storage-full")
     assert client.get("/api/files").status_code == 200
+
+
+def test_a_recording_that_fills_the_disk_is_refused_whole(client):
+    sound = wav(1) + bytes(30 * MIB)
+    answer = client.post("/upload/offline/save", content=sound)
+    assert (answer.status_code, answer.json()["code"]) == (507, "storage-full")
+    assert client.get("/upload/offline/recordings").json() == []
+    stats = client.get("/upload/offline/storage-stats").json()
+    assert (stats["files"], stats["damaged"]) == (0, [])
+    assert stats["free_bytes"] > 20 * MIB
+    kept = client.post("/upload/offline/save", content=wav(1))
+    assert kept.status_code == 201
+    [listed] = client.get("/upload/offline/recordings").json()
+    assert listed["recording_id"] == kept.json()["recording_id"]
 
 
 def test_an_upload_that_fills_the_disk_goes_on_when_there_is_room(client):

@@ -114,8 +114,10 @@ class _Mending:
     def mend_metadata(self) -> None:
         """Let each sound have its metadata, and each metadata its sound."""
         sounds, metadata = self._files()
+        readable = self._shelf.all()
         for recording_id, path in metadata.items():
-            self._mend_one(recording_id, path, sounds.pop(recording_id, []))
+            known = readable.get(recording_id)
+            self._mend_one(recording_id, path, known, sounds.pop(recording_id, []))
         for recording_id, paths in sounds.items():
             if not self._taken_back(recording_id, paths):
                 self._describe(recording_id, paths[0], {}, "it had no metadata")
@@ -131,10 +133,12 @@ class _Mending:
                 return True
         return False
 
-    def _mend_one(self, recording_id: str, path: Path, sounds: list[Path]) -> None:
+    def _mend_one(
+        self, recording_id: str, path: Path, known: Recording | None, sounds: list[Path]
+    ) -> None:
         shelf = self._shelf
         try:
-            recording = read_json(path, Recording)
+            recording = known or read_json(path, Recording)
             if recording.user_id != shelf.user_id:
                 raise ValueError(f"it speaks of {recording.user_id}")
         except ValueError as error:

@@ -91,7 +91,7 @@ class Shelf:
 
     def all(self) -> dict[str, Recording]:
         """Return the recordings by id; those whose metadata can't be read are left out."""
-        return self._known.read()[0]
+        return self._known.read()
 
     def get(self, recording_id: str) -> Recording:
         """Return a recording.
@@ -106,11 +106,11 @@ class Shelf:
 
     def entries(self) -> dict[str, QueueEntry]:
         """Return what waits to be sent, by id."""
-        return self._queued.read()[0]
+        return self._queued.read()
 
     def unreadable(self) -> list[str]:
-        """Return the names of metadata and queue entries that can't be read."""
-        return [*self._known.read()[1], *self._queued.read()[1]]
+        """Return names of metadata and entries that could not be read when they were last asked."""
+        return [*self._known.unreadable, *self._queued.unreadable]
 
     def metadata_path(self, recording_id: str) -> Path:
         """Return where the metadata of a recording lies."""
@@ -281,15 +281,20 @@ class _Listing(Generic[R]):
         self._seen: dict[str, _Seen[R]] = {}
         self._result: tuple[dict[str, R], list[str]] = ({}, [])
 
-    def read(self) -> tuple[dict[str, R], list[str]]:
-        """Return the records by id, and the names of files that hold none; not to be changed."""
+    @property
+    def unreadable(self) -> list[str]:
+        """The names of files that held no record when they were last read."""
+        return self._result[1]
+
+    def read(self) -> dict[str, R]:
+        """Return the records by id; not to be changed."""
         with self._lock:
             try:
                 stamp = _stamp_of(os.stat(self._directory))
             except FileNotFoundError:
-                return {}, []
+                return {}
             if stamp == self._stamp:
-                return self._result
+                return self._result[0]
             began_ns = time.time_ns()
             self._seen = self._scan()
             records = {
@@ -301,21 +306,25 @@ class _Listing(Generic[R]):
             self._result = (records, unreadable)
             is_racy = stamp[0] > began_ns - _RACY_NS
             self._stamp = None if is_racy else stamp
-            return self._result
+            return records
 
     def _scan(self) -> dict[str, _Seen[R]]:
         seen: dict[str, _Seen[R]] = {}
+        before = self._seen
         with os.scandir(self._directory) as entries:
             for entry in entries:
                 name = entry.name
                 if not name.endswith(_JSON) or name.startswith("."):
                     continue
-                with suppress(FileNotFoundError):
-                    stamp = _stamp_of(entry.stat())
-                    known = self._seen.get(name)
+                try:
+                    status = entry.stat()
+                    stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+                    known = before.get(name)
                     if known is None or known.stamp != stamp:
                         known = _Seen(stamp, self._read(name))
                     seen[name] = known
+                except FileNotFoundError:  # removed since it was listed
+                    continue
         return seen
 
     def _read(self, name: str) -> R | None:
