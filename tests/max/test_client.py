@@ -121,7 +121,7 @@ async def test_a_message_that_may_have_been_sent_is_not_sent_again(
     assert len(state.messages) == (1 if fault == "lost" else 0)
 
 
-async def test_a_message_that_was_never_begun_is_tried_again(server: MaxServer) -> None:
+async def test_a_message_that_was_never_begun_is_not_uncertain(server: MaxServer) -> None:
     async with MaxClient(server.token, api_url="http://127.0.0.1:9", retries=AT_ONCE) as client:
         with pytest.raises(errors.ConnectionLost):
             await client.send_message(1, "hello")

@@ -289,6 +289,7 @@ async def test_a_refusal_that_no_upload_mends_is_told_once(
 # --- limits and scans
 
 
+@pytest.mark.processes
 async def test_above_a_limit_the_policy_decides(client: MaxClient, put: Any) -> None:
     async with Workers(count=1) as workers:
         limits = MaxLimits(image_bytes=60_000, image_side=300, audio_s=1, file_bytes=500_000)

@@ -298,6 +298,17 @@ async def test_a_refusal_is_no_success(
         await Uploader(client).upload(make_file("a.bin", size), type_)
 
 
+async def test_nothing_is_kept_of_what_max_does_not_take(
+    client: MaxClient, state: MaxState, make_file: MakeFile, tmp_path: Path
+) -> None:
+    state.faults.upload_answers.append((200, '{"error_code": 4, "error_data": "no"}'))
+    with pytest.raises(errors.ChatError):
+        await Uploader(client, state_folder=tmp_path / "states").upload(
+            make_file("a.bin", 2 * MIB), "file"
+        )
+    assert list((tmp_path / "states").iterdir()) == []
+
+
 @pytest.mark.parametrize("size", [100, 2 * MIB])
 @pytest.mark.parametrize("text", ["", "fine", "<html>", "[]", '{"photos": {}}', '{"token": 5}'])
 async def test_an_answer_without_a_token_is_asked_again(

@@ -27,7 +27,7 @@ from haulier.max.pacing import Pace, Paces
 from haulier.max.reading import Json, number, record, records, text
 from haulier.max.upload_types import UploadSlot, UploadType
 from haulier.net.guard import AddressGuard
-from haulier.net.http import STALL_TIMEOUT_S, HttpClient
+from haulier.net.http import HttpClient
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ API_URL = "https://platform-api2.max.ru"
 REQUESTS_PER_S = 30
 MESSAGES_PER_S = 2
 POLL_TIMEOUT_S = 30
+TRANSFER_STALL_S = 120.0
 _WINDOW_S = 1.02  # requests do not all take equally long to get there
 _READY_ATTEMPTS = 1000
 _READY_WAIT_INITIAL_S = 0.5
@@ -56,7 +57,7 @@ class MaxClient:
         retries: of what may work the second time.
         requests_per_s: to the API.
         messages_per_s: to one chat.
-        stall_timeout_s: how long a transfer may stand still.
+        stall_timeout_s: how long a transfer may stand still, and the answer to its end take.
         clock: seconds that never jump.
         sleep: waits a number of seconds.
 
@@ -74,7 +75,7 @@ class MaxClient:
         retries: Retries | None = None,
         requests_per_s: int = REQUESTS_PER_S,
         messages_per_s: int = MESSAGES_PER_S,
-        stall_timeout_s: float = STALL_TIMEOUT_S,
+        stall_timeout_s: float = TRANSFER_STALL_S,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from haulier import errors
 from haulier.core.checksums import format_checksum
 from haulier.core.file_names import clean_name
 from haulier.core.mime import UNKNOWN_TYPE
@@ -132,7 +133,7 @@ class Uploader:
             folder = None if is_temporary else self._state_folder
             state = await in_thread(lambda _: UploadState(folder, key, source.size_bytes))
             stack.callback(state.close)
-            token, crc = await ResumableUpload(
+            upload = ResumableUpload(
                 self._client,
                 source,
                 type_=kind,
@@ -140,7 +141,12 @@ class Uploader:
                 state=state,
                 meter=meter,
                 chunk_bytes=self._chunk_bytes,
-            ).run()
+            )
+            try:
+                token, crc = await upload.run()
+            except (errors.ChatError, errors.SourceChanged):
+                await in_thread(lambda _: state.discard())  # there is nothing to go on with
+                raise
             yield _uploaded(source, kind, name, token, crc)
             await in_thread(lambda _: state.discard())
 
