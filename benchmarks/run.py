@@ -38,6 +38,7 @@ def main() -> None:
     time_help()
     sizes = ["--size", arguments.size, "--rounds", str(arguments.rounds)]
     subprocess.run([sys.executable, HERE / "bench_archive.py", *sizes], check=True)
+    subprocess.run([sys.executable, HERE / "bench_download.py", *sizes], check=True)
     subprocess.run([sys.executable, HERE / "bench_thumbnail.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_shrink.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_types.py"], check=True)

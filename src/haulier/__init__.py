@@ -29,17 +29,31 @@ if TYPE_CHECKING:
         SizeAnalysis,
     )
     from haulier.settings import Settings
+    from haulier.transfer.batches import Batch, BatchItem, BatchReport
     from haulier.transfer.batching import BatchProcessor, UploadBatch
     from haulier.transfer.chunked_upload import ChunkedUploadManager
+    from haulier.transfer.download_manager import (
+        DownloadedFile,
+        DownloadManager,
+        DownloadRequest,
+    )
+    from haulier.transfer.file_cache import FileCache
     from haulier.transfer.processors import BaseUploadProcessor, UploadResult
     from haulier.transfer.streaming_upload import StreamingUploadHandler
 
 _HOMES = {
     "BaseUploadProcessor": "haulier.transfer.processors",
     "BatchProcessor": "haulier.transfer.batching",
+    "Batch": "haulier.transfer.batches",
+    "BatchItem": "haulier.transfer.batches",
+    "BatchReport": "haulier.transfer.batches",
     "Catalog": "haulier.catalog.catalog",
     "ChunkedUploadManager": "haulier.transfer.chunked_upload",
     "DiscordUploadProcessor": "haulier.discord.processor",
+    "DownloadManager": "haulier.transfer.download_manager",
+    "DownloadRequest": "haulier.transfer.download_manager",
+    "DownloadedFile": "haulier.transfer.download_manager",
+    "FileCache": "haulier.transfer.file_cache",
     "FileFilter": "haulier.catalog.filters",
     "FileRecord": "haulier.core.records",
     "FileSizeAnalyzer": "haulier.media.finding",
@@ -66,10 +80,17 @@ _HOMES = {
 
 __all__ = [
     "BaseUploadProcessor",
+    "Batch",
+    "BatchItem",
     "BatchProcessor",
+    "BatchReport",
     "Catalog",
     "ChunkedUploadManager",
     "DiscordUploadProcessor",
+    "DownloadManager",
+    "DownloadRequest",
+    "DownloadedFile",
+    "FileCache",
     "FileFilter",
     "FileRecord",
     "FileSizeAnalyzer",

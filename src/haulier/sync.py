@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from haulier.journeys.archive import api
 from haulier.journeys.recording import manager
-from haulier.transfer import chunked_upload, streaming_upload
+from haulier.transfer import chunked_upload, download_manager, streaming_upload
 from haulier.transfer.streaming_upload import StoredPart
 
 P = ParamSpec("P")
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 __all__ = [
     "ChunkedUploadManager",
+    "DownloadManager",
     "OfflineAudioManager",
     "StreamingUploadHandler",
     "restore",
@@ -91,6 +92,13 @@ class OfflineAudioManager(_BlockingTwin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(manager.OfflineAudioManager(*args, **kwargs), asyncio.Runner())
+
+
+class DownloadManager(_BlockingTwin):
+    """Blocking twin of `haulier.DownloadManager`, whose methods and arguments it has."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(download_manager.DownloadManager(*args, **kwargs), asyncio.Runner())
 
 
 class StreamingUploadHandler(_BlockingTwin):

@@ -137,3 +137,15 @@ async def test_failures_to_resolve_are_errors_of_ours() -> None:
     slow = GuardedResolver(AddressGuard(), Slow([]), timeout_s=0.01)
     with pytest.raises(errors.TimedOut, match=r"slow\.example"):
         await slow.resolve("slow.example")
+
+
+def test_a_list_of_hosts_leaves_every_other_out() -> None:
+    guard = AddressGuard(["127.0.0.1"], only=[".Example.org.", "127.0.0.1"])
+    for url in ("https://example.org/x", "http://cdn.example.org", "http://127.0.0.1:8000/"):
+        guard.check_url(url)
+    refused = ("https://example.com", "https://notexample.org", "http://93.184.216.34/")
+    for url in (*refused, "https://example.org.evil.net", "http://2130706433/"):
+        with pytest.raises(errors.AddressRefused):
+            guard.check_url(url)
+    with pytest.raises(errors.AddressRefused):
+        AddressGuard(only=["127.0.0.1"]).check_url("http://127.0.0.1/")

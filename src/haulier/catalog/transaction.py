@@ -18,6 +18,7 @@ from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.session_rows import SessionRows
 from haulier.catalog.stored_rows import StoredRows
+from haulier.catalog.token_rows import TokenRows
 from haulier.catalog.totals import Totals, read_totals
 from haulier.core.records import FileRecord, OperationRecord
 
@@ -79,6 +80,11 @@ class Tx:
     def changes(self) -> ChangeRows:
         """What changed of them."""
         return ChangeRows(self._connection)
+
+    @property
+    def tokens(self) -> TokenRows:
+        """Tokens of files that chats have already."""
+        return TokenRows(self._connection)
 
     def totals(self) -> Totals:
         """Return what there is in all on a server."""

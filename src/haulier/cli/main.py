@@ -16,6 +16,7 @@ import typer
 from haulier._version import __version__
 from haulier.cli import (
     auditing,
+    fetching,
     inspecting,
     maintenance,
     objects,
@@ -43,6 +44,7 @@ _FAMILIES = (
     uploading,
     records,
     objects,
+    fetching,
     inspecting,
     picturing,
     shrinking,

@@ -88,12 +88,16 @@ class AddressGuard:
     Args:
         allow: host names (`nas.local`), addresses and networks (`192.168.1.0/24`) that may
             be asked although they are not public. An allowed name may resolve to anything.
+        only: when given, no other hosts than these and those below them (`example.org`
+            stands for `cdn.example.org` too) are asked, and no address written as a number
+            unless it is one of these. They must be public or allowed as well.
 
     Raises:
         UsageError: an entry is a malformed network.
     """
 
-    def __init__(self, allow: Iterable[str] = ()) -> None:
+    def __init__(self, allow: Iterable[str] = (), *, only: Iterable[str] | None = None) -> None:
+        self._only = None if only is None else frozenset(_canonical(host) for host in only)
         hosts: set[str] = set()
         networks: list[Network] = []
         for entry in allow:
@@ -123,9 +127,20 @@ class AddressGuard:
                 f"only http and https links to a host are fetched, not {parts.scheme or 'this'!r}",
                 hint="Give a link that begins with https:// or http://.",
             )
+        if not self._is_listed(host):
+            raise AddressRefused(
+                f"{host} is not among the hosts that may be asked",
+                hint="Check the link; add the host to the list if it is trusted.",
+            )
         address = literal_address(host)
         if address is not None and not self.allows(host, address):
             raise _refused(host, address)
+
+    def _is_listed(self, host: str) -> bool:
+        if self._only is None:
+            return True
+        name = _canonical(host)
+        return name in self._only or any(name.endswith(f".{listed}") for listed in self._only)
 
     def allows(self, host: str, address: Address) -> bool:
         """Whether a connection to `address`, reached by the name `host`, may be made."""
@@ -191,7 +206,7 @@ def _refused(host: str, address: Address) -> AddressRefused:
 
 
 def _canonical(host: str) -> str:
-    return host.rstrip(".").casefold()
+    return host.strip(".").casefold()
 
 
 def _network(entry: str) -> Network | None:

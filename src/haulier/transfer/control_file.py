@@ -17,7 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,18 @@ class PartFile:
             self.descriptor = _open_alone(self.path)
 
     def close(self) -> None:
-        """Give the file back; what is in it stays."""
-        os.close(self.descriptor)
+        """Give the file back; it stays only when a later run can go on from it."""
+        try:
+            if not self._control.exists():
+                with contextlib.suppress(OSError):
+                    self._remove_own()
+        finally:
+            os.close(self.descriptor)
+
+    def _remove_own(self) -> None:
+        # Once it was published another process may have begun one under the same name.
+        if os.path.samestat(os.fstat(self.descriptor), os.lstat(self.path)):
+            self.path.unlink()
 
     def write(self, data: Buffer, offset: int) -> None:
         """Write all of `data` at `offset`."""
@@ -179,30 +189,39 @@ class PartFile:
             self._control.unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
 
-    def publish(self, size_bytes: int, *, overwrite: bool) -> None:
-        """Give the file its name, durably and at once.
+    def publish(
+        self, size_bytes: int, *, overwrite: bool, names: Iterable[Path] | None = None
+    ) -> Path:
+        """Give the file its name, durably and at once; return it.
+
+        Args:
+            size_bytes: what is behind them is cut off.
+            overwrite: whether a file of that name is replaced.
+            names: tried in turn until one is free; the target's alone when left out.
 
         Raises:
-            DuplicateName: the target exists and is not to be overwritten.
+            DuplicateName: the names are taken and nothing is to be overwritten.
         """
         with file_errors(self.target):
             os.ftruncate(self.descriptor, size_bytes)
             if self._sync:
                 os.fsync(self.descriptor)
-            if overwrite:
-                self.path.replace(self.target)
-            else:
-                refuse_existing(self.target)
-                self._rename()
+            name = self._rename([self.target] if names is None else names, overwrite=overwrite)
             self._control.unlink(missing_ok=True)
             if self._sync:
                 sync_directory(self.path.parent)
+            return name
 
-    def _rename(self) -> None:
-        try:
-            rename_no_replace(self.path, self.target)
-        except FileExistsError:
-            raise _exists(self.target) from None
+    def _rename(self, names: Iterable[Path], *, overwrite: bool) -> Path:
+        name = self.target
+        for name in names:
+            if overwrite and not name.is_dir():
+                self.path.replace(name)
+                return name
+            with contextlib.suppress(FileExistsError):
+                rename_no_replace(self.path, name)
+                return name
+        raise _exists(name)
 
 
 def refuse_existing(target: Path) -> None:

@@ -13,8 +13,8 @@ import contextlib
 import os
 import random
 import threading
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from haulier import errors
@@ -25,6 +25,7 @@ from haulier.core.checksums import (
     format_checksum,
     parse_checksum,
 )
+from haulier.core.first_error import first_error
 from haulier.core.progress import Meter
 from haulier.core.ranges import Flight, RangedDownload, Resumable, Verdict
 from haulier.net.retry import JITTER_S, MAX_RETRY_AFTER_S
@@ -68,6 +69,9 @@ async def download(
     connections: int = CONNECTIONS,
     piece_bytes: int = PIECE_BYTES,
     expected_checksum: str | None = None,
+    expected_bytes: int | None = None,
+    max_bytes: int | None = None,
+    names: Callable[[], Awaitable[Iterable[Path]]] | None = None,
     meter: Meter | None = None,
     pace: Callable[[int], Awaitable[None]] | None = None,
     overwrite: bool = False,
@@ -87,6 +91,11 @@ async def download(
         connections: how many requests may run at once.
         piece_bytes: what one of them asks for; with one connection, all that is missing.
         expected_checksum: `<algorithm>:<hex>` of the whole file.
+        expected_bytes: the size it must have.
+        max_bytes: the size it may have at most.
+        names: asked, once all is there, for the names that the file may get, in the same
+            directory; the first free one is taken. `target` then only tells the part file's
+            place. For files whose name is not known before the server answered.
         meter: told size and bytes; ending it is the caller's affair.
         pace: awaited with the number of bytes received, to slow things down.
         overwrite: whether an existing target is replaced.
@@ -103,6 +112,7 @@ async def download(
         DuplicateName: the target exists. OperationBusy: another process downloads to it.
         StorageFull: no room; what was fetched is kept. TargetMissing, AccessDenied: the
         directory. VerificationFailed: not what was expected; nothing is kept.
+        FileSizeError: larger than `max_bytes`; nothing is kept.
         ObjectChanged: the file changed again and again. Transient: attempts are used up.
         UsageError: an argument makes no sense. Others: as the source's `open`.
     """
@@ -128,11 +138,15 @@ async def download(
             meter=meter,
             pace=pace,
             retries=_Retries(attempts=attempts, sleep=sleep, jitter=jitter),
+            size=_SizeRule(source.label, expected_bytes, max_bytes),
         )
         await run.fetch(connections)
         receipt = await run.check(expected_checksum)
-        await in_thread(lambda _: part.publish(receipt.size_bytes, overwrite=overwrite))
-        return receipt
+        chosen = None if names is None else await names()
+        path = await in_thread(
+            lambda _: part.publish(receipt.size_bytes, overwrite=overwrite, names=chosen)
+        )
+        return replace(receipt, path=path)
     finally:
         part.close()
 
@@ -172,6 +186,31 @@ class _Retries:
         await self._sleep(asked_s)
 
 
+@dataclass(frozen=True, slots=True)
+class _SizeRule:
+    """What the file's size has to be."""
+
+    label: str
+    expected_bytes: int | None
+    max_bytes: int | None
+
+    def check(self, size_bytes: int) -> None:
+        """Raise VerificationFailed or FileSizeError for a file of that size."""
+        if self.expected_bytes is not None and size_bytes != self.expected_bytes:
+            raise errors.VerificationFailed(
+                f"{self.label} has {size_bytes} bytes, not {self.expected_bytes}",
+                hint="It was not kept. The link may lead to another file, or to an error page.",
+            )
+        self.check_most(size_bytes)
+
+    def check_most(self, so_far_bytes: int) -> None:
+        """Raise FileSizeError when there are too many bytes already."""
+        if self.max_bytes is not None and so_far_bytes > self.max_bytes:
+            raise errors.FileSizeError(
+                f"{self.label} has more than {self.max_bytes} bytes", hint="Allow larger files."
+            )
+
+
 class _Run:
     """One call of `download` at work."""
 
@@ -184,8 +223,10 @@ class _Run:
         meter: Meter | None,
         pace: Callable[[int], Awaitable[None]] | None,
         retries: _Retries,
+        size: _SizeRule,
     ) -> None:
         self._source = source
+        self._size = size
         self._part = part
         self._state = state
         self._epoch = state.epoch
@@ -210,6 +251,9 @@ class _Run:
                     await self._fetch_version(connections)
                 except _StartOver:
                     self._void()
+        except (errors.VerificationFailed, errors.FileSizeError):
+            self._part.discard()
+            raise
         except BaseException:
             await self._save_last()
             raise
@@ -223,7 +267,7 @@ class _Run:
                         workers.create_task(self._work())
                 saver.cancel()
         except BaseExceptionGroup as failures:
-            raise _first_error(failures) from None
+            raise first_error(failures) from None
 
     async def _work(self) -> None:
         while not self._state.is_complete:
@@ -256,8 +300,10 @@ class _Run:
             size_bytes = self._state.size_bytes
             if self._meter is not None:
                 self._meter.set_total(size_bytes)
-            if size_bytes is not None and not self._received:
-                self._part.check_space(size_bytes)
+            if size_bytes is not None:
+                self._size.check(size_bytes)
+                if not self._received:
+                    self._part.check_space(size_bytes)
             self._final_url = answer.url
             self._notify()
             await self._receive(flight, answer)
@@ -278,6 +324,7 @@ class _Run:
                 self._received += len(piece)
                 self._retries.refill()
                 self._count()
+                self._size.check_most(self._state.done_bytes)
                 if self._pace is not None:
                     await self._pace(len(piece))
                 if flight.is_full:
@@ -328,6 +375,11 @@ class _Run:
         size_bytes = version.size_bytes
         if self._meter is not None:
             self._meter.set_total(size_bytes)
+        try:
+            self._size.check(size_bytes)
+        except errors.HaulierError:
+            self._part.discard()
+            raise
         crc = self._combined_crc(size_bytes)
         if crc is None:
             crc = await self._digest("crc64nvme", size_bytes)
@@ -378,9 +430,3 @@ class _Run:
             return str(checksum)
 
         return await in_thread(work)
-
-
-def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    for error in group.exceptions:
-        return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
-    return group

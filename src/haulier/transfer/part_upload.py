@@ -20,6 +20,7 @@ from haulier.archive.parts import CutPart
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.journal import PartRow
 from haulier.core.checksums import combine_crc64nvme, crc64nvme, multipart_etag
+from haulier.core.first_error import first_error
 from haulier.errors import BadDigest
 from haulier.store.base import Advance, Buffer, MultipartStore, Part, PartReceipt, no_advance
 
@@ -174,7 +175,7 @@ class PartSender:
                     offset += stored_bytes
                     del part  # it is the task's alone, gone before the next one is cut
         except BaseExceptionGroup as group_error:
-            raise _first_error(group_error) from None
+            raise first_error(group_error) from None
         finally:
             # A read in progress can't be cancelled; its files must not be closed under it.
             await asyncio.shield(asyncio.to_thread(reader.shutdown))
@@ -264,10 +265,3 @@ def _scaled(advance: Advance, row: PartRow) -> Advance:
         counted = now
 
     return count
-
-
-def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error that is not itself a group, in the order they happened."""
-    for error in group.exceptions:
-        return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
-    return group

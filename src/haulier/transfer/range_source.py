@@ -9,7 +9,7 @@ from contextlib import (
     aclosing,
     asynccontextmanager,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from haulier import errors
@@ -23,11 +23,13 @@ _CHANGES_AT_OPENING = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeAnswer:
-    """An answer to a flight. `url` is where it came from in the end; `body` is read once."""
+    """An answer to a flight. `url` is where it came from in the end; `body` is read once;
+    `headers` are a web server's, looked up in any case."""
 
     head: AnswerHead
     body: AsyncIterator[bytes]
     url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class RangeSource(Protocol):
@@ -84,7 +86,9 @@ class HttpRangeSource:
             self._client.open("GET", self.url, headers=headers, accept={416}) as answer,
             aclosing(answer.pieces()) as body,
         ):
-            yield RangeAnswer(head=_head_of(answer), body=body, url=answer.url)
+            yield RangeAnswer(
+                head=_head_of(answer), body=body, url=answer.url, headers=answer.headers
+            )
 
 
 def _range_headers(flight: Flight) -> dict[str, str]:
