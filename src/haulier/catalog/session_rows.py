@@ -22,7 +22,7 @@ from sqlalchemy import (
 from haulier.catalog.session_tables import upload_chunks, upload_sessions
 from haulier.catalog.upsert import upsert
 from haulier.core.sessions.chunks import Span
-from haulier.core.sessions.session import Extent, Order, SessionStatus, UploadSession
+from haulier.core.sessions.session import Arrived, Extent, Order, SessionStatus, UploadSession
 
 _ENDED = ("completed", "failed", "cancelled", "expired")
 
@@ -132,12 +132,17 @@ class SessionRows:
         number = self._connection.execute(statement).scalar_one()
         return None if number is None else (number, self.chunks(session_id, number)[number])
 
-    def arrived(self, session_id: str) -> tuple[int, int]:
-        """Return how many chunks of a session are safe, and how many bytes these have."""
-        length = func.coalesce(func.sum(upload_chunks.c.length), 0)
-        statement = select(func.count(), length).where(upload_chunks.c.session_id == session_id)
-        count, size_bytes = self._connection.execute(statement).one()
-        return count, int(size_bytes)
+    def arrived(self, session: UploadSession) -> Arrived:
+        """Return how much of a session in chunks is safe."""
+        columns = upload_chunks.c
+        statement = select(
+            func.count(),
+            func.coalesce(func.sum(columns.length), 0),
+            func.coalesce(func.max(columns.number), 0),
+        ).where(columns.session_id == session.session_id)
+        count, size_bytes, last = self._connection.execute(statement).one()
+        total = last if session.grid.total is None else session.grid.total
+        return Arrived(chunks=count, size_bytes=int(size_bytes), missing=total - count)
 
     def in_status(
         self,

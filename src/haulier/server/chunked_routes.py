@@ -65,7 +65,7 @@ async def chunk(request: Request, session: OwnChunks, services: TheServices) -> 
         return Response(status_code=400)
     number, made = receipt
     size_bytes = session.size_bytes or 1
-    progress = round(made.received.size_bytes / size_bytes, 4)
+    progress = round(made.arrived.size_bytes / size_bytes, 4)
     return JSONResponse({"chunk_number": number, "status": "received", "progress": progress})
 
 

@@ -81,14 +81,13 @@ async def put_chunk(request: Request, session: OwnChunks, services: TheServices)
     if receipt is None:
         return Response(status_code=400)
     number, made = receipt
-    received = made.received
     answer = {
         "session_id": session.session_id,
         "chunk_number": number,
         "status": "received",
-        "received_bytes": received.size_bytes,
-        "received_chunks": len(received.numbers),
-        "missing_count": sum(last - first + 1 for first, last in received.missing()),
+        "received_bytes": made.arrived.size_bytes,
+        "received_chunks": made.arrived.chunks,
+        "missing_count": made.arrived.missing,
     }
     return await finished(services, made.session, answer, made.repeated)
 

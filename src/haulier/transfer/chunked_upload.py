@@ -187,7 +187,7 @@ class ChunkedUploadManager:
             checks=() if checksum is None else (checksum,),
         )
         size_bytes = receipt.session.size_bytes
-        progress = receipt.received.size_bytes / size_bytes if size_bytes else None
+        progress = receipt.arrived.size_bytes / size_bytes if size_bytes else None
         return ChunkProgress(chunk_number=chunk_number, progress=progress)
 
     async def get_session_info(self, session_id: str) -> UploadSessionInfo:

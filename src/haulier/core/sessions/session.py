@@ -245,6 +245,22 @@ def join_sums(parts: Sequence[UploadSession]) -> WholeFile:
     return WholeFile(size_bytes=size_bytes, crc64nvme=crc64nvme, crc32=crc32)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """How much of a session in chunks is safe.
+
+    Args:
+        chunks: how many chunks.
+        size_bytes: of these.
+        missing: how many have not arrived; of a file whose size is not known, of those before the
+            last that did.
+    """
+
+    chunks: int
+    size_bytes: int
+    missing: int
+
+
 class ReceivedChunks:
     """The chunks of a session that are safe, by number."""
 

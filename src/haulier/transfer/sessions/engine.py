@@ -19,6 +19,7 @@ from haulier.core.checksums import parse_checksum
 from haulier.core.records import utc_now
 from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import (
+    Arrived,
     Extent,
     Order,
     ReceivedChunks,
@@ -68,12 +69,12 @@ class ChunkReceipt:
 
     Args:
         session: as it stands now; complete when this was the last chunk.
-        received: all chunks that are safe.
+        arrived: how much of it is safe.
         repeated: whether it had arrived before, with the same bytes.
     """
 
     session: UploadSession
-    received: ReceivedChunks
+    arrived: Arrived
     repeated: bool
 
 
@@ -223,27 +224,22 @@ class SessionEngine:
             StorageFull: the disk is full; the chunk may be sent again later.
         """
         async with self._locks.hold(f"upload:{session_id}:{number}") as hold:
-            session = await self.get(session_id)
-            if session.order is not Order.CHUNKED:
-                raise SessionConflict(f"the upload of {session.name} is not sent in chunks")
-            span = session.grid.span(number)
+            session, span, known = await self._catalog.read(
+                lambda tx: _look_up(tx, session_id, number)
+            )
             _check_length(session, span, length)
-            known = await self._catalog.read(lambda tx: tx.sessions.chunks(session_id, number))
-            if number in known:
-                await compare(session, known[number], body, checks)
-                return await self._receipt(session_id, repeated=True)
+            if known is not None:
+                await compare(session, known, body, checks)
+                return await self._repeated(session_id)
             session.check_open()
             if session.size_bytes is None and length is not None:
                 span = Span(span.offset, min(span.length, length))
             async with self._unless_done_elsewhere(session_id):
                 extent = await self._receiver.receive_chunk(session, span, body, checks, hold)
-            if await self._record_chunk(session, number, extent):
-                return ChunkReceipt(
-                    session=await self._finisher.finish(session_id),
-                    received=await self.received(session),
-                    repeated=False,
-                )
-        return await self._receipt(session_id, repeated=False)
+            session, arrived = await self._record_chunk(session, number, extent)
+            if session.size_bytes is not None and not arrived.missing:
+                session = await self._finisher.finish(session_id)
+            return ChunkReceipt(session=session, arrived=arrived, repeated=False)
 
     async def append(
         self,
@@ -363,10 +359,12 @@ class SessionEngine:
                 f"{name} has {size_bytes} bytes; at most {self._most_bytes} are allowed"
             )
 
-    async def _record_chunk(self, session: UploadSession, number: int, extent: Extent) -> bool:
-        """Record the chunk; return whether it made the file whole."""
+    async def _record_chunk(
+        self, session: UploadSession, number: int, extent: Extent
+    ) -> tuple[UploadSession, Arrived]:
+        """Record the chunk; return how the session stands then."""
 
-        def record(tx: Tx) -> bool:
+        def record(tx: Tx) -> tuple[UploadSession, Arrived]:
             current = tx.sessions.get(session.session_id)
             if current is None:
                 raise NoSuchSession("there is no such upload")
@@ -376,9 +374,9 @@ class SessionEngine:
                 raise ChunkConflict(f"chunk {number} of {session.name} arrived with other bytes")
             if current.size_bytes is None:
                 self._hooks.grew(tx, current, extent.span.length)
-            chunks, received_bytes = tx.sessions.arrived(session.session_id)
-            self._hooks.advanced(tx, current, received_bytes)
-            return chunks == current.grid.total
+            arrived = tx.sessions.arrived(current)
+            self._hooks.advanced(tx, current, arrived.size_bytes)
+            return living, arrived
 
         return await self._catalog.transaction(record)
 
@@ -403,13 +401,13 @@ class SessionEngine:
             return await self._finisher.finish(session.session_id)
         return session
 
-    async def _receipt(self, session_id: str, *, repeated: bool) -> ChunkReceipt:
+    async def _repeated(self, session_id: str) -> ChunkReceipt:
         session = await self.get(session_id)
-        received = await self.received(session)
+        arrived = await self._catalog.read(lambda tx: tx.sessions.arrived(session))
         # It may have been cut off between its last chunk and its completion.
-        if repeated and session.size_bytes is not None and not received.missing():
+        if session.size_bytes is not None and not arrived.missing:
             session = await self._finisher.finish(session_id)
-        return ChunkReceipt(session=session, received=received, repeated=repeated)
+        return ChunkReceipt(session=session, arrived=arrived, repeated=True)
 
     async def _publish(self, session: UploadSession, settled: Settled) -> UploadSession:
         appended = session.appended(settled.extent, tail=settled.tail)
@@ -428,6 +426,16 @@ class SessionEngine:
 
         await self._catalog.transaction(record)
         return living
+
+
+def _look_up(tx: Tx, session_id: str, number: int) -> tuple[UploadSession, Span, Extent | None]:
+    session = tx.sessions.get(session_id)
+    if session is None:
+        raise NoSuchSession("there is no such upload")
+    if session.order is not Order.CHUNKED:
+        raise SessionConflict(f"the upload of {session.name} is not sent in chunks")
+    span = session.grid.span(number)
+    return session, span, tx.sessions.chunks(session_id, number).get(number)
 
 
 def _check_length(session: UploadSession, span: Span, length: int | None) -> None:
