@@ -46,6 +46,7 @@ def main() -> None:
     subprocess.run([sys.executable, HERE / "bench_batches.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_recordings.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_server.py"], check=True)
+    subprocess.run([sys.executable, HERE / "bench_events.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_max.py", "--size", arguments.size], check=True)
     if not arguments.quick:
         subprocess.run([sys.executable, HERE / "bench_catalog.py"], check=True)
