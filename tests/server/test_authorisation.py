@@ -103,6 +103,10 @@ MATRIX = {
     ("DELETE", "/api/files/{file_id}"): Row(change(204)),
     ("GET", "/api/files/{file_id}/versions"): Row(READ_OWN),
     ("POST", "/api/files/{file_id}/versions/{number}/restore"): Row(change(200)),
+    ("GET", "/api/files/changes"): Row(LIST),
+    # What is told of each file is asked for in test_selections.py.
+    ("POST", "/api/files/bulk"): Row(begin(200), {"json": {"action": "delete", "ids": ["0" * 26]}}),
+    ("GET", "/api/files/zip"): Row([401, *[404] * 6, 403, 403], {"params": {"ids": "0" * 26}}),
     ("GET", "/api/trash"): Row(LIST),
     ("DELETE", "/api/trash"): Row(begin(204)),
     ("DELETE", "/api/trash/{file_id}"): Row(change(204)),

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from haulier.catalog.stored_tables import change_counts, file_changes
-from haulier.catalog.upsert import chunks, count_up, upsert
+from haulier.catalog.upsert import chunks, insert_missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +31,28 @@ class ChangeRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, user_id: str, file_ids: Sequence[str], *, is_deleted: bool = False) -> None:
-        """Record that files of a user changed, or are gone."""
+    def add(
+        self,
+        user_id: str,
+        file_ids: Sequence[str],
+        *,
+        is_deleted: bool = False,
+        is_new: bool = False,
+    ) -> None:
+        """Record that files of a user changed, are gone, or are there for the first time."""
         if not file_ids:
             return
-        last = count_up(
-            self._connection, change_counts, {"user_id": user_id}, "last", by=len(file_ids)
-        )
-        first = last - len(file_ids) + 1
+        first = self._count(user_id, len(file_ids)) - len(file_ids) + 1
         rows = [
             {"user_id": user_id, "file_id": one, "number": number, "is_deleted": is_deleted}
             for number, one in enumerate(file_ids, first)
         ]
-        for some in chunks(rows):
-            upsert(self._connection, file_changes, some, key=["user_id", "file_id"])
+        # Nobody else is here: the count is locked. An upsert is compiled anew each time.
+        mine = file_changes.c.user_id == user_id
+        for some in chunks([] if is_new else file_ids):
+            known = delete(file_changes).where(mine, file_changes.c.file_id.in_(some))
+            self._connection.execute(known)
+        self._connection.execute(insert(file_changes), rows)
 
     def since(self, user_id: str, number: int, limit: int) -> list[Change]:
         """Return the changes of a user's files behind that number, oldest first."""
@@ -61,3 +69,18 @@ class ChangeRows:
         """Return how many changes there were of a user's files."""
         statement = select(change_counts.c.last).where(change_counts.c.user_id == user_id)
         return int(self._connection.scalar(statement) or 0)
+
+    def _count(self, user_id: str, by: int) -> int:
+        """Count so many changes more; return how many there were by then."""
+        columns = change_counts.c
+        counted = (
+            update(change_counts)
+            .where(columns.user_id == user_id)
+            .values(last=columns.last + by)
+            .returning(columns.last)
+        )
+        last = self._connection.scalar(counted)
+        if last is None:
+            insert_missing(self._connection, change_counts, [{"user_id": user_id, "last": 0}])
+            last = self._connection.execute(counted).scalar_one()
+        return int(last)

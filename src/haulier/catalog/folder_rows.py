@@ -44,6 +44,8 @@ class FolderRows:
     def make(self, owner_id: str, path: str, now: datetime) -> None:
         """Record a folder and those around it, where they are not there yet."""
         paths = ancestors(path)
+        if not paths:
+            return
         known = select(folders.c.path).where(
             folders.c.owner_id == owner_id, folders.c.path.in_(paths)
         )

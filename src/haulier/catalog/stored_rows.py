@@ -40,7 +40,7 @@ class StoredRows:
     def add(self, stored: StoredFile) -> None:
         """Record a new file."""
         self._connection.execute(insert(stored_files).values(**dataclasses.asdict(stored)))
-        self._changes.add(stored.owner_id, [stored.file_id])
+        self._changes.add(stored.owner_id, [stored.file_id], is_new=True)
 
     def get(self, file_id: str) -> StoredFile | None:
         """Return the file with that id, also one in the trash."""

@@ -41,17 +41,6 @@ def upsert(
     )
 
 
-def count_up(
-    connection: Connection, table: Table, key: dict[str, Any], column: str, *, by: int
-) -> int:
-    """Add `by` to a number, which begins at 0, and return it; its row stays locked."""
-    statement = _INSERT[connection.dialect.name](table).values({**key, column: by})
-    counted = statement.on_conflict_do_update(
-        index_elements=list(key), set_={column: table.c[column] + by}
-    ).returning(table.c[column])
-    return int(connection.execute(counted).scalar_one())
-
-
 def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Write those of `rows` into `table` whose key is not there yet."""
     if rows:

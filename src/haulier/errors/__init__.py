@@ -68,6 +68,7 @@
     │   ├── SessionGone
     │   ├── ChecksumMismatch
     │   ├── NotSignedIn
+    │   ├── ChangesGone
     │   ├── NameTaken
     │   ├── PreconditionFailed
     │   ├── TooManyRequests
@@ -125,6 +126,7 @@ from haulier.errors.chats import (
     MessageUncertain,
 )
 from haulier.errors.files import (
+    ChangesGone,
     ChecksumMismatch,
     ChunkConflict,
     ChunksMissing,
@@ -190,6 +192,7 @@ __all__ = [
     "BadBotToken",
     "BadDigest",
     "CatalogError",
+    "ChangesGone",
     "ChatDenied",
     "ChatError",
     "ChatNotFound",

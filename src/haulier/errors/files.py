@@ -103,6 +103,13 @@ class NameTaken(FileError):
     advice = "Choose another name, or move the other one away."
 
 
+class ChangesGone(FileError):
+    """The feed of changes does not reach to the cursor."""
+
+    code, http_status = "changes-gone", 410
+    advice = "Begin anew, without a cursor: the answer tells of every file."
+
+
 class ChunkConflict(SessionConflict):
     """The chunk arrived already, with other bytes."""
 

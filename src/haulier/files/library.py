@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from haulier.catalog.catalog import Catalog
+from haulier.catalog.change_rows import Change
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import StoredFile, User
 from haulier.core.file_names import another_name, clean_folder, clean_name
 from haulier.core.records import utc_now
+from haulier.errors import ChangesGone, NameTaken
 from haulier.errors import FileNotFoundError as NoSuchFile
-from haulier.errors import NameTaken
 from haulier.files.access import check_change, may_see
 from haulier.files.events import FileEvents
 from haulier.files.reception import check_match
@@ -29,11 +30,13 @@ class FileChange:
         name: another name.
         folder: the folder to move it to; `""` for the top.
         tags: all tags that it is to have.
+        more_tags: tags that it is to have beside those that it has.
     """
 
     name: str | None = None
     folder: str | None = None
     tags: Mapping[str, str] | None = None
+    more_tags: Mapping[str, str] | None = None
 
 
 class Library:
@@ -216,6 +219,24 @@ def find(tx: Tx, user: User, file_id: str, *, in_trash: bool = False) -> StoredF
     return stored
 
 
+def changes_since(
+    tx: Tx, user: User, number: int, limit: int
+) -> tuple[list[tuple[Change, StoredFile | None]], bool]:
+    """Return changes of a user's files behind that number, and whether there are more.
+
+    With each the file as it is now, or None when it is deleted.
+
+    Raises:
+        ChangesGone: there was no such change: the catalog is an older one than was asked before.
+    """
+    if number > tx.changes.last(user.user_id):
+        raise ChangesGone("what changed since then is not known any more")
+    found = tx.changes.since(user.user_id, number, limit + 1)
+    shown = found[:limit]
+    stored = tx.stored.get_many([one.file_id for one in shown if not one.is_deleted])
+    return [(one, stored.get(one.file_id)) for one in shown], len(found) > limit
+
+
 def version_of(tx: Tx, stored: StoredFile, version: int) -> StoredFile:
     """Return a file as it is or was in that version.
 
@@ -236,4 +257,6 @@ def _values_of(change: FileChange, stored: StoredFile) -> dict[str, Any]:
         values["folder"] = clean_folder(change.folder)
     if change.tags is not None:
         values["tags"] = dict(change.tags)
+    if change.more_tags is not None:
+        values["tags"] = {**stored.tags, **change.more_tags}
     return {name: value for name, value in values.items() if value != getattr(stored, name)}

@@ -13,7 +13,7 @@ from haulier.server.places import carries_chunk
 from haulier.server.services import Services
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_DOWNLOADS = ("/download", "/tus/{session_id}")
+_DOWNLOADS = ("/download", "/files/zip", "/tus/{session_id}")
 _IDS = ("file_id", "folder_id", "session_id", "share_id", "user_id", "job_id")
 _log = logging.getLogger("haulier.audit")
 

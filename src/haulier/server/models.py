@@ -80,6 +80,44 @@ class FileList(_Answer):
     next_cursor: str | None
 
 
+class FileChanges(_Answer):
+    """What changed, each file once; `next_cursor` is what to ask with again."""
+
+    model_config = _like(
+        items=[{"id": _ID, "change": "deleted", "file": None}], next_cursor="42", more=False
+    )
+
+    items: list[FileChangeItem]
+    next_cursor: str
+    more: bool
+
+
+class FileChangeItem(_Answer):
+    """The last change of a file, and the file as it is now."""
+
+    id: str
+    change: Literal["updated", "deleted"]
+    file: FileMetadata | None
+
+
+class BulkOutcomes(_Answer):
+    """What became of each file."""
+
+    model_config = _like(items=[{"id": _ID, "status": 204}])
+
+    items: list[BulkOutcome]
+
+
+class BulkOutcome(_Answer):
+    """What one request for this file alone would have answered."""
+
+    id: str
+    status: int
+    file: FileMetadata | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
 class FolderMetadata(_Answer):
     """What is known of a folder."""
 

@@ -132,6 +132,9 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/api/files/{file_id}/versions/{number}/restore"): _Answers(
         {200: models.FileMetadata}
     ),
+    ("get", "/api/files/changes"): _Answers({200: models.FileChanges}, (410,)),
+    ("post", "/api/files/bulk"): _Answers({200: models.BulkOutcomes}, (413,)),
+    ("get", "/api/files/zip"): _Answers({200: "application/zip"}, (404, 410, 423, 502)),
     ("get", "/api/trash"): _Answers({200: models.FileList}),
     ("post", "/api/trash/{file_id}/restore"): _Answers({200: models.FileMetadata}),
     ("delete", "/api/trash/{file_id}"): _Answers({204: None}),

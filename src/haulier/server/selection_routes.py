@@ -1,0 +1,155 @@
+"""Many files at once: what changed of them, one action on many, a selection as one archive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from haulier.catalog.transaction import Tx
+from haulier.core.accounts import StoredFile, User
+from haulier.core.sessions.chunks import Span
+from haulier.core.zip_stream import (
+    ZipEntry,
+    directory,
+    length_of_zip,
+    local_header,
+    unique_paths,
+)
+from haulier.errors import HaulierError, ValidationError
+from haulier.files.access import check_change
+from haulier.files.library import FileChange, changes_since, find
+from haulier.server.identity import Reader, TheServices, Writer
+from haulier.server.json_route import JsonRoute
+from haulier.server.services import Services
+from haulier.server.shown import metadata_of
+
+router = APIRouter(prefix="/api/files", tags=["files"], route_class=JsonRoute)
+
+_MOST_FILES = 1000
+_LARGEST_CURSOR = 2**63 - 1
+FileId = Annotated[str, Field(pattern="^[0-9a-z]{20,32}$")]
+Text = Annotated[str, Field(max_length=255)]
+
+
+class BulkRequest(BaseModel):
+    """One action on many files: `delete`, `move` (to `folder`) or `tag` (adds `tags`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["delete", "move", "tag"] = Field(examples=["delete"])
+    ids: Annotated[list[FileId], Field(min_length=1, max_length=_MOST_FILES)] = Field(
+        examples=[["01k9fj2q7vdm3c8x5t0h4n6bwz"]]
+    )
+    folder: Annotated[str, Field(max_length=1024)] | None = None
+    tags: Annotated[dict[Text, Text], Field(max_length=50)] | None = None
+
+
+@router.get("/changes")
+async def changes(
+    user: Reader,
+    services: TheServices,
+    since: Annotated[int, Query(ge=0, le=_LARGEST_CURSOR)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> dict[str, Any]:
+    """Tell what changed of one's files since a cursor, which the answer before this one gave.
+
+    Of each file its last change: as it is now, or that it is deleted. Nothing is ever missed;
+    `more` says whether to ask again at once.
+    """
+    found, more = await services.catalog.read(lambda tx: changes_since(tx, user, since, limit))
+    items = [
+        {
+            "id": change.file_id,
+            "change": "deleted" if stored is None else "updated",
+            "file": None if stored is None else metadata_of(stored),
+        }
+        for change, stored in found
+    ]
+    last = found[-1][0].number if found else since
+    return {"items": items, "next_cursor": str(last), "more": more}
+
+
+@router.post("/bulk")
+async def bulk(given: BulkRequest, user: Writer, services: TheServices) -> dict[str, Any]:
+    """Delete, move or tag many files; what became of each is told, and one does not stop others."""
+    check_change(user)
+    if given.action == "move" and given.folder is None:
+        raise ValidationError("to move files takes the field `folder`")
+    if given.action == "tag" and given.tags is None:
+        raise ValidationError("to tag files takes the field `tags`")
+    outcomes = [await _outcome(services, user, given, one) for one in dict.fromkeys(given.ids)]
+    return {"items": outcomes}
+
+
+@router.get("/zip", response_class=StreamingResponse)
+async def zip_files(
+    user: Reader,
+    services: TheServices,
+    ids: Annotated[list[str], Query(min_length=1, max_length=_MOST_FILES)],
+) -> StreamingResponse:
+    """Return files as one ZIP archive; `ids` may come several times, or apart by commas."""
+    wanted = list(dict.fromkeys(one for some in ids for one in some.split(",") if one))
+    if not 1 <= len(wanted) <= _MOST_FILES:
+        raise ValidationError(f"an archive has 1 to {_MOST_FILES} files")
+    chosen = await services.catalog.read(lambda tx: _chosen(tx, user, wanted))
+    for stored in chosen:
+        services.scan_policy.check(stored)
+    paths = unique_paths((stored.folder, stored.name) for stored in chosen)
+    entries = [_entry(stored, path) for stored, path in zip(chosen, paths, strict=True)]
+    headers = {
+        "Content-Length": str(length_of_zip(entries)),
+        "Content-Disposition": 'attachment; filename="files.zip"',
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, no-store",
+    }
+    pieces = _archive(services, chosen, entries)
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+
+async def _outcome(
+    services: Services, user: User, given: BulkRequest, file_id: str
+) -> dict[str, Any]:
+    try:
+        if given.action == "delete":
+            await services.library.discard(user, file_id)
+            return {"id": file_id, "status": 204}
+        change = FileChange(folder=given.folder)
+        if given.action == "tag":
+            change = FileChange(more_tags=given.tags)
+        changed = await services.library.change(user, file_id, change)
+        return {"id": file_id, "status": 200, "file": metadata_of(changed)}
+    except HaulierError as exc:
+        status = exc.http_status
+        if status >= 500:
+            raise
+        return {"id": file_id, "status": status, "code": exc.code, "detail": exc.message}
+
+
+def _chosen(tx: Tx, user: User, file_ids: list[str]) -> list[StoredFile]:
+    return [find(tx, user, file_id) for file_id in file_ids]
+
+
+def _entry(stored: StoredFile, path: str) -> ZipEntry:
+    return ZipEntry(
+        path=path,
+        size_bytes=stored.size_bytes,
+        crc32=int(stored.crc32, 16),
+        modified_at=stored.modified_at,
+    )
+
+
+async def _archive(
+    services: Services, chosen: list[StoredFile], entries: list[ZipEntry]
+) -> AsyncIterator[memoryview | bytes]:
+    for stored, entry in zip(chosen, entries, strict=True):
+        yield local_header(entry)
+        if stored.size_bytes:
+            span = Span(0, stored.size_bytes)
+            async with services.stage.read(stored.content_id, span) as pieces:
+                async for piece in pieces:
+                    yield memoryview(piece)
+    yield directory(entries)
