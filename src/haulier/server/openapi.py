@@ -225,7 +225,7 @@ def _fill(operation: Json, path: str, answers: _Answers) -> None:
             {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
         )
     if answers.body:
-        operation["requestBody"] = {"content": {kind: _body(kind) for kind in answers.body}}
+        operation["requestBody"] = {"content": {kind: _body(kind, path) for kind in answers.body}}
 
 
 def _errors_of(operation: Json, path: str, answers: _Answers) -> set[int]:
@@ -268,15 +268,15 @@ def _error(status: int) -> Json:
     }
 
 
-def _body(kind: str) -> Json:
+def _body(kind: str, path: str) -> Json:
     if kind != "multipart/form-data":
         return {"schema": {"type": "string", "format": "binary"}}
-    text = {"type": "string"}
-    fields = {
-        "chunk_number": {"type": "integer", "minimum": 1},
-        "file": {"type": "string", "format": "binary"},
-        "md5": text,
-        "checksum": text,
-    }
-    required = ["chunk_number", "file"]
+    text, file = {"type": "string"}, {"type": "string", "format": "binary"}
+    if path.endswith("/chunk"):
+        number = {"type": "integer", "minimum": 1}
+        fields = {"chunk_number": number, "file": file, "md5": text, "checksum": text}
+        required = ["chunk_number", "file"]
+    else:
+        fields = {"file": file, "mode": {**text, "maxLength": 64}, "recording_id": text}
+        required = ["file"]
     return {"schema": {"type": "object", "properties": fields, "required": required}}
