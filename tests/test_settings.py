@@ -63,6 +63,10 @@ def test_defaults(tmp_path: Path) -> None:
     assert archive.catalog == "data"
     assert settings.s3.bucket is None
     assert settings.s3.prefix == ""
+    chat = settings.chat
+    assert (chat.upload_batch_size_mb, chat.upload_max_files_per_batch) == (20, 10)
+    assert (chat.upload_enable_progress_updates, chat.upload_cleanup_after_success) == (True, True)
+    assert (chat.upload_keep_failed_hours, chat.discord_limit_mb) == (24, None)
     assert settings.chat.compression_max_concurrent == 2
     assert settings.chat.compression_ffmpeg_preset == "medium"
     assert settings.chat.compression_max_upload_size_mb == 50
@@ -150,6 +154,13 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "COMPRESSION_MAX_CONCURRENT",
                 "COMPRESSION_FFMPEG_PRESET",
                 "COMPRESSION_MAX_UPLOAD_SIZE_MB",
+                "UPLOAD_BATCH_SIZE_MB",
+                "UPLOAD_MAX_FILES_PER_BATCH",
+                "UPLOAD_ENABLE_PROGRESS_UPDATES",
+                "UPLOAD_CLEANUP_AFTER_SUCCESS",
+                "UPLOAD_KEEP_FAILED_HOURS",
+                "DISCORD_TOKEN",
+                "DISCORD_LIMIT_MB",
                 "MAX_TOKEN",
                 "MAX_API_URL",
                 "MAX_CA_FILE",
@@ -164,7 +175,7 @@ def test_the_table_tells_meaning_default_and_secrecy() -> None:
     assert all(row.meaning for row in rows.values())
     assert {name for name, row in rows.items() if row.secret} == {
         "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "JWT_SECRET_KEY", "MAX_TOKEN", "SYNC_TOKEN",
+        "JWT_SECRET_KEY", "MAX_TOKEN", "SYNC_TOKEN", "DISCORD_TOKEN",
     }  # fmt: skip
     assert rows["MGMT_COMPLETED_ENABLED"].default == "true"
     assert rows["MGMT_LOCAL_DIR"].default == "."

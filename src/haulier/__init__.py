@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from haulier.discord.processor import DiscordUploadProcessor
     from haulier.errors import HaulierError
     from haulier.journeys.archive.api import restore, upload
+    from haulier.journeys.delivery.manager import UploadManager
     from haulier.journeys.recording.manager import OfflineAudioManager
     from haulier.media.finding import (
         FileSizeAnalyzer,
@@ -72,6 +73,7 @@ _HOMES = {
     "SizeAnalysis": "haulier.media.finding",
     "StreamingUploadHandler": "haulier.transfer.streaming_upload",
     "UploadBatch": "haulier.transfer.batching",
+    "UploadManager": "haulier.journeys.delivery.manager",
     "UploadRecord": "haulier.core.records",
     "UploadResult": "haulier.transfer.processors",
     "restore": "haulier.journeys.archive.api",
@@ -109,6 +111,7 @@ __all__ = [
     "SizeAnalysis",
     "StreamingUploadHandler",
     "UploadBatch",
+    "UploadManager",
     "UploadRecord",
     "UploadResult",
     "__version__",

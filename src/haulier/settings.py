@@ -301,6 +301,21 @@ class RecordingSettings(_Group):
 class ChatSettings(_Group):
     """What goes into chats, and how files are made to fit there."""
 
+    upload_batch_size_mb: Annotated[int, Field(ge=1)] = _setting(
+        20, "UPLOAD_BATCH_SIZE_MB", meaning="up to which messages are filled, in MiB"
+    )
+    upload_max_files_per_batch: Annotated[int, Field(ge=1, le=10)] = _setting(
+        10, "UPLOAD_MAX_FILES_PER_BATCH", meaning="how many files a message has at most"
+    )
+    upload_enable_progress_updates: bool = _setting(
+        True, "UPLOAD_ENABLE_PROGRESS_UPDATES", meaning="a message tells how far a delivery is"
+    )
+    upload_cleanup_after_success: bool = _setting(
+        True, "UPLOAD_CLEANUP_AFTER_SUCCESS", meaning="downloads that were delivered are removed"
+    )
+    upload_keep_failed_hours: Annotated[int, Field(ge=0)] = _setting(
+        24, "UPLOAD_KEEP_FAILED_HOURS", meaning="how long downloads stay that were not delivered"
+    )
     compression_max_concurrent: Annotated[int, Field(ge=1, le=64)] = _setting(
         2, "COMPRESSION_MAX_CONCURRENT", meaning="how many files are made smaller at once"
     )
@@ -312,6 +327,15 @@ class ChatSettings(_Group):
     )  # fmt: skip
     compression_max_upload_size_mb: Annotated[int, Field(ge=1)] = _setting(
         50, "COMPRESSION_MAX_UPLOAD_SIZE_MB", meaning="what files are made to fit, in MiB"
+    )
+    discord_token: SecretStr | None = _setting(
+        None, "DISCORD_TOKEN", meaning="of the bot of Discord"
+    )
+    discord_limit_mb: Annotated[int, Field(ge=1)] | None = _setting(
+        None,
+        "DISCORD_LIMIT_MB",
+        meaning="the largest file that Discord takes, in MiB",
+        shown="what Discord tells of the place, else 20",
     )
     max_token: SecretStr | None = _setting(None, "MAX_TOKEN", meaning="of the bot of MAX")
     max_api_url: Annotated[str, accepted.url("http", "https")] | None = _setting(

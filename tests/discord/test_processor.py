@@ -88,7 +88,7 @@ async def test_one_message_tells_how_far_it_is(
     assert told[0].edits[-1] == "Uploaded 21 files (0.0 MB)."
     # Edits that come too soon are left out, the last one never.
     assert len(told[0].edits) == 1
-    assert server.state.bodies[0]["content"] == "Uploading batch 1 of 3…"
+    assert server.state.bodies[0]["content"] == "Uploading batch 1 of 3… 0 of 21 files done"
 
 
 async def test_nobody_is_mentioned_and_messages_carry_nonces(

@@ -21,7 +21,8 @@ _POLICIES = ("refuse", "file", "compress")
 def send(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files.")],
     to: Annotated[
-        str, typer.Option(metavar="CHAT", help="max:CHAT_ID, or max:user:USER_ID for a user.")
+        str,
+        typer.Option(metavar="CHAT", help="max:CHAT_ID, max:user:USER_ID, discord:CHANNEL_ID."),
     ],
     text: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Stands in the first message.")
@@ -41,7 +42,8 @@ def send(
 ) -> None:
     """Send files to a chat, as what they are by their content.
 
-    Pictures and videos that follow each other go together, up to 12 in a message; all else alone.
+    In MAX pictures and videos that follow each other go together, up to 12 in a message; all else
+    alone. In Discord up to 10 files go together; only video, sound and images go there.
     An upload that was interrupted goes on when the same file is sent again.
 
     Example: haulier send --to max:-70123456 photo.jpg film.mp4

@@ -38,7 +38,7 @@ class DiscordUploadProcessor(BaseUploadProcessor):
             tells of the place when left out.
         batches: divides files into messages.
         smaller: makes a file smaller that Discord refused for its size.
-        updates: whether a message tells how far it is.
+        updates: whether a message tells how far `upload_files` is.
         sleep: waits a number of seconds.
     """
 
@@ -71,7 +71,7 @@ class DiscordUploadProcessor(BaseUploadProcessor):
             ctx: where they go.
             platform_name: what Discord is called in messages and results.
         """
-        status = self.status_line(ctx)
+        status = self.status_line(ctx) if self._updates else SilentLine()
         result = await self.deliver(
             files, ctx, platform_name or PLATFORM, ledger=MemoryLedger(), status=status
         )
@@ -114,5 +114,5 @@ class DiscordUploadProcessor(BaseUploadProcessor):
         return Place(ctx).id
 
     def status_line(self, ctx: Any) -> StatusLine:
-        """Return a message in the place that is edited as things go on, or nothing."""
-        return DiscordStatusLine(Place(ctx)) if self._updates else SilentLine()
+        """Return a message in the place that is edited as things go on."""
+        return DiscordStatusLine(Place(ctx))

@@ -53,7 +53,7 @@ class DiscordSender:
         """
         with _opened(consignment.files) as files:
             try:
-                message = await self._place.send(None, files, consignment.nonce)
+                message = await self._place.send(consignment.text, files, consignment.nonce)
             except Exception as error:
                 raise to_error(error) from error
         return str(message.id)

@@ -1,6 +1,6 @@
 """Files into a chat, each recorded as an operation: begun before it leaves, ended after.
 
-Which messenger it is, the scheme of the destination says: `max:CHAT`.
+Which messenger it is, the scheme of the destination says: `max:CHAT`, `discord:CHANNEL`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def send(
 
     Args:
         settings: of this process.
-        to: `max:CHAT_ID` or `max:user:USER_ID`.
+        to: `max:CHAT_ID`, `max:user:USER_ID` or `discord:CHANNEL_ID`.
         paths: the files.
         options: how.
         board: shows how far they are.
@@ -92,7 +92,7 @@ async def send(
     opener = _MESSENGERS.get(scheme)
     if opener is None or not chat:
         raise UsageError(
-            f"{to!r} is no chat", hint="Write max:CHAT_ID, or max:user:USER_ID for a user."
+            f"{to!r} is no chat", hint="Write max:CHAT_ID, max:user:USER_ID or discord:CHANNEL_ID."
         )
     async with opener(settings, chat, board) as messenger, await open_catalog(settings) as catalog:
         begun = [
@@ -195,6 +195,14 @@ def _scanner(settings: Settings) -> Clamd | None:
     return None if url is None else Clamd(url, max_stream_bytes=most, max_file_bytes=most)
 
 
+def _open_discord(
+    settings: Settings, chat: str, board: ProgressBoard
+) -> AbstractAsyncContextManager[Messenger]:
+    from haulier.journeys.discord_sending import open_discord  # which leans on the classes above
+
+    return open_discord(settings, chat, board)
+
+
 _MESSENGERS: dict[
     str, Callable[[Settings, str, ProgressBoard], AbstractAsyncContextManager[Messenger]]
-] = {"max": _open_max}
+] = {"max": _open_max, "discord": _open_discord}

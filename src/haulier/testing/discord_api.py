@@ -97,7 +97,9 @@ class DiscordApi:
         try:
             if not is_open and request.headers.get("Authorization") != f"Bot {self._state.token}":
                 _refuse(401, 0, "401: Unauthorized")
-            if not request.headers.get("User-Agent", "").startswith("DiscordBot ("):
+            # discord.py gives its name to all but webhooks and interactions.
+            agent = request.headers.get("User-Agent", "")
+            if not is_open and not agent.startswith("DiscordBot ("):
                 _refuse(403, 40333, "internal network error")
             return await handler(request)
         except _Refused as refused:
@@ -274,7 +276,7 @@ class DiscordApi:
         body = await request.json()
         if body.get("type") not in {4, 5}:
             _bad_form("type", "BASE_TYPE_CHOICES", "Only messages are answered here.")
-        if request.query.get("with_response") != "true":
+        if request.query.get("with_response") not in {"true", "1"}:
             return web.Response(status=204)
         told = {"interaction": {"id": request.match_info["id"], "type": 2}}
         return _told(told)

@@ -34,6 +34,9 @@ from haulier.testing.discord_state import (
 
 TOKEN = "MTAwMQ.double.token-of-the-bot"
 _HEARTBEAT_MS = 41_250
+_MEMBER = {
+    "roles": [], "joined_at": "2026-01-01T00:00:00+00:00", "deaf": False, "mute": False, "flags": 0,
+}  # fmt: skip
 _ALL_PERMISSIONS = str((1 << 53) - 1)
 
 
@@ -111,10 +114,31 @@ class DiscordServer:
             content=content,
         )
         self.state.put(message)
-        member = {"roles": [], "joined_at": "2026-01-01T00:00:00+00:00", "deaf": False,
-                  "mute": False, "flags": 0}  # fmt: skip
         told = message.to_json(self.url)
-        await self.tell("MESSAGE_CREATE", {**told, "guild_id": str(GUILD_ID), "member": member})
+        await self.tell("MESSAGE_CREATE", {**told, "guild_id": str(GUILD_ID), "member": _MEMBER})
+
+    async def use_command(self, name: str, *, attachment_size_limit: int = 20 << 20) -> None:
+        """Have a person use a slash command.
+
+        Args:
+            name: of the command.
+            attachment_size_limit: bytes of the largest file that the answer may have.
+        """
+        await self.tell(
+            "INTERACTION_CREATE",
+            {
+                "id": str(self.state.new_id()), "application_id": str(APPLICATION_ID), "type": 2,
+                "token": "token-of-the-interaction", "version": 1, "locale": "en-US",
+                "guild_id": str(GUILD_ID), "channel_id": str(CHANNEL_ID), "entitlements": [],
+                "channel": {"id": str(CHANNEL_ID), "type": 0, "name": "media",
+                            "permissions": _ALL_PERMISSIONS},
+                "data": {"id": "1", "name": name, "type": 1},
+                "member": {"user": user(USER_ID, "ada"), "permissions": _ALL_PERMISSIONS,
+                           **_MEMBER},
+                "app_permissions": _ALL_PERMISSIONS, "authorizing_integration_owners": {},
+                "context": 0, "attachment_size_limit": attachment_size_limit,
+            },
+        )  # fmt: skip
 
     async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

@@ -14,6 +14,7 @@ _ADVICE: tuple[tuple[type[errors.HaulierError], str], ...] = (
     (errors.SourceChanged, "changed while it was being sent; try again."),
     (errors.SourceError, "can't be read any more; try again."),
     (errors.MediaError, "could not be made smaller."),
+    (errors.OperationBusy, "this is being uploaded already."),
     (errors.StorageFull, "the bot's disk is full; its owner has to free some space."),
     (errors.MissingProgram, "the bot lacks a program to make files smaller; tell its owner."),
     (errors.BadBotToken, "the bot is not signed in; its owner has to check its token."),

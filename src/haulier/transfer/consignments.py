@@ -34,6 +34,7 @@ class Consignment(JsonRecord):
     """The files of one message.
 
     Attributes:
+        text: stands above them.
         nonce: what the platform knows the message by, however often it is sent.
         began_at: when it was first sent.
         message_id: of the message, once it is there.
@@ -41,6 +42,7 @@ class Consignment(JsonRecord):
     """
 
     files: tuple[MediaFile, ...]
+    text: str | None = None
     nonce: str = field(default_factory=lambda: secrets.token_hex(12))
     state: ConsignmentState = ConsignmentState.PLANNED
     began_at: datetime | None = None

@@ -107,7 +107,11 @@ class Delivery:
         return tally.result([each.error for each in self._all if each.error])
 
     async def _one(self, tally: Tally) -> None:
-        await self._status.tell(f"Uploading batch {self._at + 1} of {len(self._all)}…")
+        total = sum(len(each.files) for each in self._all)
+        done = sum(len(each.files) for each in self._all if each.state is ConsignmentState.SENT)
+        await self._status.tell(
+            f"Uploading batch {self._at + 1} of {len(self._all)}… {done} of {total} files done"
+        )
         try:
             message_id = await self._sent()
         except (errors.ChatError, errors.SourceError, errors.Transient) as error:
@@ -190,7 +194,11 @@ class Delivery:
 
     async def _replace(self, groups: Sequence[tuple[MediaFile, ...]]) -> None:
         """Put new consignments, which have nonces of their own, in the place of the one at hand."""
-        self._all[self._at : self._at + 1] = [Consignment(files=group) for group in groups]
+        text = self._all[self._at].text
+        self._all[self._at : self._at + 1] = [
+            Consignment(files=group, text=text if number == 0 else None)
+            for number, group in enumerate(groups)
+        ]
         self._at -= 1
         await self._ledger.save(self._all)
 
