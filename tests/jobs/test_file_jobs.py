@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 import subprocess
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Place:
     file_jobs: FileJobs
     runner: Runner
     owner: str
+    bus: MemoryEventBus
 
     async def upload(self, content, name="notes.txt", **more):
         session = await self.receiving.engine.start(
@@ -84,7 +86,8 @@ class Place:
 async def opened(tmp_path, scanner=None, **more):
     async with await Catalog.open(tmp_path / "catalog.db") as catalog, Workers(count=1) as workers:
         bell = MemoryBell()
-        events = FileEvents(MemoryEventBus())
+        bus = MemoryEventBus()
+        events = FileEvents(bus)
         hooks = Reception(events, scans=scanner is not None, enqueued=bell.ring)
         receiving = build(tmp_path, catalog, ledger=hooks)
         file_jobs = FileJobs(
@@ -96,9 +99,16 @@ async def opened(tmp_path, scanner=None, **more):
             events=events,
             data=tmp_path,
         )
-        runner = Runner(catalog=catalog, kinds=file_jobs.kinds(), bell=bell, poll_s=0.1, **more)
+        runner = Runner(
+            catalog=catalog,
+            kinds=file_jobs.kinds(),
+            bell=bell,
+            poll_s=0.1,
+            changed=events.job_changed,
+            **more,
+        )
         owner = await Accounts(catalog).add("ann", Role.USER, quota_bytes=1 << 24)
-        yield Place(catalog, receiving, file_jobs, runner, owner.user_id)
+        yield Place(catalog, receiving, file_jobs, runner, owner.user_id, bus)
         await receiving.stage.aclose()
 
 
@@ -280,6 +290,29 @@ async def test_an_infected_file_is_moved_away_and_nothing_is_made_of_it(tmp_path
         assert jobs[FileJob.DIGEST].state is JobState.CANCELLED
         assert not place.receiving.stage.path_of(session.file_id).exists()
         assert (tmp_path / "quarantine" / session.file_id).exists()
+
+
+async def test_what_a_scan_came_to_is_told_with_the_jobs(tmp_path):
+    async with (
+        FakeClamd() as clamd,
+        opened(tmp_path, Clamd(clamd.url), at_once=1) as place,
+        place.bus.subscribe(frozenset({f"user:{place.owner}"})) as heard,
+    ):
+        async with place.at_work():
+            await place.settled(await place.upload(FakeClamd.MARKER))
+        told = []
+        while (event := await heard.take(0.1)) is not None:
+            told.append(json.loads(event.text))
+    scans = [one["data"] for one in told if one["type"] == "scan.finished"]
+    assert [(one["name"], one["scan_state"]) for one in scans] == [("notes.txt", "infected")]
+    of_jobs = [(one["data"]["kind"], one["type"]) for one in told if one["type"][:4] == "job."]
+    assert sorted(of_jobs) == [
+        ("digest", "job.cancelled"),
+        ("digest", "job.pending"),
+        ("scan", "job.completed"),
+        ("scan", "job.pending"),
+        ("scan", "job.running"),
+    ]
 
 
 async def test_a_crash_between_the_verdict_and_the_move_is_mended(tmp_path):
