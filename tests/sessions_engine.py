@@ -13,7 +13,7 @@ from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import Order
 from haulier.errors import QuotaExceeded
 from haulier.transfer.sessions.engine import NewUpload, SessionEngine
-from haulier.transfer.sessions.finishing import Finisher
+from haulier.transfer.sessions.finishing import Finisher, accept_all
 from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.stage import Durability, LocalStage
@@ -145,6 +145,7 @@ def build(
     durability=Durability.CHUNK,
     now_from_system=False,
     unit=1,
+    inspect=accept_all,
     **more,
 ):
     """Put the engine together; `now_from_system` where sessions outlive the process."""
@@ -154,7 +155,7 @@ def build(
     locks, hashes = MemoryLocks(patience_s=2), HashesInOrder()
     stage = stage or LocalStage(root / "uploads", root / "files", durability=durability)
     shared = {"catalog": catalog, "stage": stage, "locks": locks, "now": clock}
-    finisher = Finisher(hashes=hashes, hooks=ledger, **shared)
+    finisher = Finisher(hashes=hashes, hooks=ledger, inspect=inspect, **shared)
     engine = SessionEngine(finisher=finisher, hashes=hashes, hooks=ledger, **shared, **more)
     joiner = None
     if isinstance(stage, JoiningStage):

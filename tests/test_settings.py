@@ -126,6 +126,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "UPLOAD_MAX_FILE_MB",
                 "MAX_UPLOAD_SIZE_MB",
                 "HAULIER_MAX_FILE_SIZE",
+                "UPLOAD_ALLOWED_TYPES",
                 "UPLOAD_SESSION_TTL_HOURS",
                 "TRASH_RETENTION_DAYS",
                 "DURABILITY",

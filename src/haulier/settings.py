@@ -222,6 +222,12 @@ class ServerSettings(_Group):
     rate_limit_sign_in: Annotated[str, AfterValidator(accepted.rate)] = _setting(
         "10/minute", "RATE_LIMIT_SIGN_IN", meaning="tries to sign in, for each address"
     )
+    upload_allowed_types: Annotated[str, AfterValidator(accepted.types)] = _setting(
+        "",
+        "UPLOAD_ALLOWED_TYPES",
+        meaning="which files are taken, by content too, apart by commas: image/*,video/mp4",
+        shown="all",
+    )
     upload_session_ttl_hours: Annotated[int, Field(ge=1, le=24 * 365)] = _setting(
         24, "UPLOAD_SESSION_TTL_HOURS", meaning="how long an upload may rest without bytes"
     )
@@ -258,6 +264,11 @@ class ServerSettings(_Group):
         "X_ACCEL_PREFIX",
         meaning="nginx's internal location of `{data}/files`, which then sends the files",
     )
+
+    @property
+    def allowed_types(self) -> tuple[str, ...]:
+        """The types of files that are taken; none where all are."""
+        return accepted.listed(self.upload_allowed_types)
 
     @model_validator(mode="after")
     def _name_the_issuer(self) -> Self:

@@ -69,29 +69,38 @@ def rate(value: str) -> str:
     return value
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
+    """Return what is told apart by commas."""
     return tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 def origins(text: str) -> str:
     """Check origins of web pages."""
-    for one in _listed(text):
+    for one in listed(text):
         parts = urlsplit(one)
         if parts.scheme not in {"http", "https"} or one != f"{parts.scheme}://{parts.netloc}":
             raise ValueError(
                 "origins such as https://app.example, apart by commas; no * and no path"
             )
-    return ",".join(_listed(text))
+    return ",".join(listed(text))
+
+
+def types(text: str) -> str:
+    """Check MIME types and families of them, apart by commas."""
+    for one in listed(text):
+        if not re.fullmatch(r"[a-z]+/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*)", one):
+            raise ValueError("types such as image/png or image/*, apart by commas")
+    return ",".join(listed(text))
 
 
 def networks(text: str) -> str:
     """Check addresses and networks."""
-    for one in _listed(text):
+    for one in listed(text):
         try:
             ip_network(one)
         except ValueError:
             raise ValueError("addresses or networks such as 10.0.0.0/8, apart by commas") from None
-    return ",".join(_listed(text))
+    return ",".join(listed(text))
 
 
 def bucket_name(name: str) -> str:

@@ -53,6 +53,7 @@
     │   │   └── InconsistentLength
     │   ├── UnsupportedVersion
     │   ├── UnsupportedContent
+    │   │   └── ContentRefused
     │   ├── UploadComplete
     │   ├── FileNotFoundError
     │   ├── FilePermissionError
@@ -130,6 +131,7 @@ from haulier.errors.files import (
     ChecksumMismatch,
     ChunkConflict,
     ChunksMissing,
+    ContentRefused,
     FileError,
     FileInfected,
     FileNotFoundError,  # noqa: A004  # the public name, used as haulier.errors.FileNotFoundError
@@ -201,6 +203,7 @@ __all__ = [
     "ChunksMissing",
     "ConfigurationError",
     "ConnectionLost",
+    "ContentRefused",
     "CorruptArchive",
     "DecryptionFailed",
     "DoesNotFit",

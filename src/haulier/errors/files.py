@@ -47,6 +47,13 @@ class UnsupportedContent(FileError):
     advice = "Send the bytes as they are, with the type that the message names."
 
 
+class ContentRefused(UnsupportedContent):
+    """The file is of a type that this server does not take, or harms whoever unpacks it."""
+
+    code = "content-refused"
+    advice = "Send a file of a type that the message names."
+
+
 class FileNotFoundError(FileError):  # noqa: A001  # the public name; it lives in this module
     """There is no such file or session, or none that you may see."""
 

@@ -42,6 +42,7 @@ class Reception:
     Args:
         events: told what happens.
         scans: whether files are scanned; otherwise they say that they were not.
+        admit: refuses uploads for what they claim to be, by raising.
         enqueued: called, from any thread, once new jobs are committed.
         audit: where it is recorded that a file was stored.
     """
@@ -51,16 +52,19 @@ class Reception:
         events: FileEvents,
         *,
         scans: bool = False,
+        admit: Callable[[Tx, UploadSession], None] = lambda _tx, _session: None,
         enqueued: Callable[[], None] = lambda: None,
         audit: AuditLog | None = None,
     ) -> None:
         self._events = events
         self._scans = scans
+        self._admit = admit
         self._enqueued = enqueued
         self._audit = audit
 
     def started(self, tx: Tx, session: UploadSession) -> None:
-        """Set the announced size aside."""
+        """Set the announced size aside, for a file that may come in."""
+        self._admit(tx, session)
         check_conditions(tx, session)
         self.grew(tx, session, session.size_bytes or 0)
         self._events.upload_started(tx, session)

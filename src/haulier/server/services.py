@@ -16,6 +16,7 @@ from haulier.coordination.limits import RateLimiter
 from haulier.coordination.locks import MemoryLocks
 from haulier.errors import ConfigurationError, HaulierError
 from haulier.files.accounts import Accounts
+from haulier.files.admission import Admission
 from haulier.files.audit import AuditLog, audit_key
 from haulier.files.events import FileEvents
 from haulier.files.folders import Folders
@@ -170,13 +171,22 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         bus = MemoryEventBus()
         events = FileEvents(bus)
         audit = AuditLog(catalog, audit_key(data))
-        hooks = Reception(events, scans=policy.scans, enqueued=bell.ring, audit=audit)
+        workers = Workers()
+        admission = Admission(settings.server.allowed_types, stage=stage, workers=workers)
+        hooks = Reception(
+            events,
+            scans=policy.scans,
+            admit=admission.check_claims,
+            enqueued=bell.ring,
+            audit=audit,
+        )
         finisher = Finisher(
             catalog=catalog,
             stage=stage,
             hashes=hashes,
             locks=locks,
             hooks=hooks,
+            inspect=admission.check_content,
         )
         engine = SessionEngine(
             catalog=catalog,
@@ -201,7 +211,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         sweeper = Sweeper(
             catalog=catalog, stage=stage, finisher=finisher, joiner=joiner, locks=locks
         )
-        workers = Workers()
         file_jobs = FileJobs(
             catalog=catalog,
             stage=stage,
@@ -258,20 +267,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             events=bus,
             outside=outside_of(settings),
         )
-        await sweeper.sweep()
         runner = Runner(
             catalog=catalog,
             kinds=[*file_jobs.kinds(), *recording_jobs.kinds()],
             bell=bell,
             changed=events.job_changed,
         )
-        async with (
-            workers,
-            beside(runner.run()),
-            beside(_sweep_forever(sweeper)),
-            beside(_remove_forever(removal, removable)),
-        ):
-            yield services
+        async with workers:
+            await sweeper.sweep()
+            async with (
+                beside(runner.run()),
+                beside(_sweep_forever(sweeper)),
+                beside(_remove_forever(removal, removable)),
+            ):
+                yield services
 
 
 async def _sweep_forever(sweeper: Sweeper) -> None:

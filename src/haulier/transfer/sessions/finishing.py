@@ -7,7 +7,7 @@ be hashed first. A crash between any two of these is mended by finishing once mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,6 +27,7 @@ from haulier.core.sessions.session import (
 from haulier.errors import (
     ChecksumMismatch,
     ChunksMissing,
+    ContentRefused,
     ExternalServiceError,
     PreconditionFailed,
     SessionConflict,
@@ -73,6 +74,10 @@ class SessionHooks(Protocol):
         """A session ended without a file: give back what it reserved."""
 
 
+async def accept_all(session: UploadSession) -> None:
+    """Refuse no file for its content."""
+
+
 class Finisher:
     """Puts whole files at their place.
 
@@ -82,6 +87,8 @@ class Finisher:
         hashes: what was hashed while it came in.
         locks: the engine's.
         hooks: what is done in the same transactions.
+        inspect: looks at a file at its place before it is recorded; with ContentRefused the session
+            fails, and the file is removed.
         kept_for: how long an ended session can still be asked about.
         now: the clock.
     """
@@ -94,6 +101,7 @@ class Finisher:
         hashes: HashesInOrder,
         locks: Locks,
         hooks: SessionHooks,
+        inspect: Callable[[UploadSession], Awaitable[None]] = accept_all,
         kept_for: timedelta = timedelta(hours=24),
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -102,6 +110,7 @@ class Finisher:
         self._hashes = hashes
         self._locks = locks
         self._hooks = hooks
+        self._inspect = inspect
         self._kept_for = kept_for
         self._now = now
 
@@ -120,13 +129,15 @@ class Finisher:
 
         Raises:
             ChecksumMismatch: the file is not the one whose checksum was named.
+            ContentRefused: it is of a kind that is not taken.
         """
         session = replace(session, size_bytes=whole.size_bytes)
         verified = await self._check(session, whole)
         session = await self._claim_file_id(session)
         try:
             await self._stage.finish(session, whole)
-        except SessionGone as exc:
+            await self._inspect(session)
+        except (SessionGone, ContentRefused) as exc:
             await self.fail(session, exc.message)
             raise
         if not verified:

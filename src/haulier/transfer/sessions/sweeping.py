@@ -14,6 +14,7 @@ from haulier.core.records import utc_now
 from haulier.core.sessions.session import SessionStatus, UploadSession
 from haulier.errors import (
     ChecksumMismatch,
+    ContentRefused,
     ExternalServiceError,
     LockBusy,
     PreconditionFailed,
@@ -27,6 +28,7 @@ from haulier.transfer.sessions.staging import Stage
 _BATCH = 100
 _NOT_FINISHED = (
     ChecksumMismatch,
+    ContentRefused,
     ExternalServiceError,
     LockBusy,
     PreconditionFailed,
@@ -101,7 +103,7 @@ class Sweeper:
         for session_id in await self._list({SessionStatus.JOINING}, before=None):
             try:
                 await self._joiner.join(session_id)
-            except (ExternalServiceError, StorageFull, LockBusy):
+            except (ContentRefused, ExternalServiceError, StorageFull, LockBusy):
                 continue
             joined += 1
         return joined
