@@ -41,7 +41,13 @@ def everybody(status):
 #          anonymous viewer other admin owner device reading writing bare
 OPEN = everybody
 READ_OWN = [401, 404, 404, 200, 200, 200, 200, 403, 403]
-ADMIN = [401, 403, 403, 200, 403, 403, 403, 403, 403]
+
+
+def admin(status):
+    return [401, 403, 403, status, 403, 403, 403, 403, 403]
+
+
+ADMIN = admin(200)
 LIST = [401, 200, 200, 200, 200, 200, 200, 403, 403]
 
 
@@ -92,6 +98,11 @@ MATRIX = {
     ("GET", "/auth/me"): Row([401, *[200] * 8]),
     ("GET", "/api/files/admin/audit"): Row(ADMIN),
     ("GET", "/api/files/admin/metrics"): Row(ADMIN),
+    ("POST", "/api/admin/users"): Row(admin(201), {"json": {"name": "new"}}),
+    ("GET", "/api/admin/users"): Row(ADMIN),
+    ("GET", "/api/admin/users/{user_id}"): Row(ADMIN),
+    ("PATCH", "/api/admin/users/{user_id}"): Row(ADMIN, {"json": {"quota": 5}}),
+    ("DELETE", "/api/admin/users/{user_id}"): Row(admin(204)),
     ("GET", "/api/files"): Row(LIST),
     ("GET", "/api/files/search"): Row(LIST, {"params": {"q": "a"}}),
     ("GET", "/api/files/{file_id}"): Row(READ_OWN),
@@ -237,6 +248,10 @@ class World:
             unique = secrets.token_hex(8)
             made = await self.ask("POST", "/api/folders", json={"path": f"{unique}/in-{unique}"})
             return template.replace("{folder_id}", made.json()["id"])
+        if "{user_id}" in template:
+            made = await self.services.accounts.add(f"u{len(self.users)}", Role.USER)
+            self.users[made.name] = made
+            return template.replace("{user_id}", made.user_id)
         if "{job_id}" in template:
             made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
             file_id = made.json()["id"]

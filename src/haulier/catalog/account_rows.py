@@ -42,6 +42,13 @@ class UserRows:
         mine = select(users.c.user_id).where(users.c.user_id == user_id).with_for_update()
         self._connection.execute(mine)
 
+    def list(self, after: str | None, limit: int) -> list[User]:
+        """Return users, oldest first, from behind the one with the id `after` on."""
+        statement = select(users).order_by(users.c.user_id).limit(limit)
+        if after is not None:
+            statement = statement.where(users.c.user_id > after)
+        return [_user(row) for row in self._connection.execute(statement).mappings()]
+
     def reserve(self, user_id: str, size_bytes: int) -> bool:
         """Set `size_bytes` aside; False, and nothing done, when the quota has no room for it.
 
@@ -70,7 +77,9 @@ class UserRows:
 
     def _one(self, condition: ColumnElement[bool]) -> User | None:
         row = self._connection.execute(select(users).where(condition)).mappings().one_or_none()
-        if row is None:
-            return None
-        values: dict[str, Any] = {**row, "role": Role(row["role"])}
-        return User(**values)
+        return None if row is None else _user(row)
+
+
+def _user(row: RowMapping) -> User:
+    values: dict[str, Any] = {**row, "role": Role(row["role"])}
+    return User(**values)

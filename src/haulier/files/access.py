@@ -56,6 +56,22 @@ def check_admin(user: User) -> None:
         raise FilePermissionError("only an admin may do this")
 
 
+def check_change_of_account(
+    admin: User, account: User, *, role: Role | None = None, disabled: bool | None = None
+) -> None:
+    """Make sure that an admin does not shut themselves out.
+
+    Raises:
+        FilePermissionError: they would take their own role, or disable their own account.
+    """
+    if account.user_id != admin.user_id:
+        return
+    if disabled or (role is not None and role is not Role.ADMIN):
+        raise FilePermissionError(
+            "an admin can't take their own rights away", hint="Ask another admin to do it."
+        )
+
+
 def may_see(user: User, stored: StoredFile) -> bool:
     """Tell whether `stored` exists for `user`: it is theirs, or they are an admin."""
     return stored.owner_id == user.user_id or user.role is Role.ADMIN

@@ -95,6 +95,21 @@ class Accounts:
             raise NoSuchUser(f"there is no user {name}", hint="Make one with `haulier user add`.")
         return user
 
+    async def with_id(self, user_id: str) -> User:
+        """Return the user with that id.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        user = await self._catalog.read(lambda tx: tx.users.get(user_id))
+        if user is None:
+            raise NoSuchUser("there is no such user")
+        return user
+
+    async def list(self, after: str | None, limit: int) -> list[User]:
+        """Return users, oldest first, from behind the one with the id `after` on."""
+        return await self._catalog.read(lambda tx: tx.users.list(after, limit))
+
     async def signed_in(self, user_id: str) -> User | None:
         """Return the user with that id as it was at most `REMEMBERED_S` ago.
 
@@ -174,11 +189,29 @@ class Accounts:
 
     async def disable(self, user: User) -> User:
         """Accept nothing of the user any more."""
-        return await self._set(user, disabled=True, token_version=user.token_version + 1)
+        return await self.change(user, disabled=True)
+
+    async def change(self, user: User, *, password: str | None = None, **changes: object) -> User:
+        """Change fields of an account, and its password.
+
+        A new password, and `disabled`, make every token of the user void.
+        """
+        if password is not None:
+            changes["password_hash"] = await self._hash(password)
+        if password is not None or changes.get("disabled"):
+            changes["token_version"] = user.token_version + 1
+        return await self._set(user, **changes)
 
     async def _set(self, user: User, **changes: object) -> User:
-        changed = replace(user, **changes)  # type: ignore[arg-type]  # fields of User, by name
-        await self._catalog.transaction(lambda tx: tx.users.put(changed))
+        def record(tx: Tx) -> User:
+            # As it is now: two admins may change one account at once.
+            tx.users.lock(user.user_id)
+            current = tx.users.get(user.user_id) or user
+            changed = replace(current, **changes)  # type: ignore[arg-type]  # fields of User, by name
+            tx.users.put(changed)
+            return changed
+
+        changed = await self._catalog.transaction(record)
         self._remembered.pop(user.user_id, None)
         return changed
 

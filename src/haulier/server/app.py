@@ -27,6 +27,7 @@ from haulier.server import (
     trash_routes,
     tus_routes,
     upload_routes,
+    user_routes,
 )
 from haulier.server.auditing import Audited
 from haulier.server.metrics import Metrics
@@ -76,6 +77,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     families = (
         upload_routes,
         audit_routes,
+        user_routes,
         chunked_routes,
         recording_routes,
         tus_routes,

@@ -273,6 +273,30 @@ class Account(_Answer):
     reserved: int
 
 
+_USER = {
+    "id": _ID, "name": "ann", "role": "user", "disabled": False, "quota": None, "used": 1048576,
+    "reserved": 0, "created_at": _TIME,
+}  # fmt: skip
+
+
+class UserAccount(Account):
+    """An account as admins see it."""
+
+    model_config = _like(**_USER)
+
+    disabled: bool
+    created_at: str
+
+
+class UserList(_Answer):
+    """A page of accounts, oldest first."""
+
+    model_config = _like(items=[_USER], next_cursor=None)
+
+    items: list[UserAccount]
+    next_cursor: str | None
+
+
 class JobState(_Answer):
     """How a job stands."""
 
