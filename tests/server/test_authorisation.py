@@ -65,6 +65,10 @@ def upload(status):
     return [401, 404, 404, 404, status, status, 403, status, 403]
 
 
+def share(status):
+    return [401, 404, 404, status, status, status, 403, status, 403]
+
+
 def person(status):
     return [401, status, status, status, status, status, 403, 403, 403]
 
@@ -98,6 +102,14 @@ MATRIX = {
     ("GET", "/auth/me"): Row([401, *[200] * 8]),
     ("GET", "/api/files/admin/audit"): Row(ADMIN),
     ("GET", "/api/files/admin/metrics"): Row(ADMIN),
+    ("POST", "/api/files/{file_id}/shares"): Row(share(201), {"json": {}}),
+    ("GET", "/api/files/{file_id}/shares"): Row(share(200)),
+    ("DELETE", "/api/shares/{share_id}"): Row(share(204)),
+    # Whoever has a link needs nothing else.
+    ("GET", "/s/{token}"): Row(OPEN(200)),
+    ("POST", "/s/{token}"): Row(OPEN(303), {"data": {"password": "x"}}),
+    ("GET", "/s/{token}/download"): Row(OPEN(200)),
+    ("HEAD", "/s/{token}/download"): Row(OPEN(200)),
     ("POST", "/api/admin/users"): Row(admin(201), {"json": {"name": "new"}}),
     ("GET", "/api/admin/users"): Row(ADMIN),
     ("GET", "/api/admin/users/{user_id}"): Row(ADMIN),
@@ -248,6 +260,11 @@ class World:
             unique = secrets.token_hex(8)
             made = await self.ask("POST", "/api/folders", json={"path": f"{unique}/in-{unique}"})
             return template.replace("{folder_id}", made.json()["id"])
+        if "{token}" in template or "{share_id}" in template:
+            made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
+            where = f"/api/files/{made.json()['id']}/shares"
+            link = (await self.ask("POST", where, json={})).json()
+            return template.replace("{token}", link["token"]).replace("{share_id}", link["id"])
         if "{user_id}" in template:
             made = await self.services.accounts.add(f"u{len(self.users)}", Role.USER)
             self.users[made.name] = made

@@ -17,6 +17,7 @@ from haulier.catalog.folder_rows import FolderRows
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.session_rows import SessionRows
+from haulier.catalog.share_rows import ShareRows
 from haulier.catalog.stored_rows import StoredRows
 from haulier.catalog.token_rows import TokenRows
 from haulier.catalog.totals import Totals, read_totals
@@ -65,6 +66,11 @@ class Tx:
     def stored(self) -> StoredRows:
         """Files that users keep on the server."""
         return StoredRows(self._connection)
+
+    @property
+    def shares(self) -> ShareRows:
+        """Links by which files are shared."""
+        return ShareRows(self._connection)
 
     @property
     def audit(self) -> AuditRows:

@@ -57,7 +57,8 @@
     │   ├── UploadComplete
     │   ├── FileNotFoundError
     │   ├── FilePermissionError
-    │   │   └── ScopeMissing
+    │   │   ├── ScopeMissing
+    │   │   └── SharePasswordNeeded
     │   ├── FileSizeError
     │   │   └── QuotaExceeded
     │   ├── SessionConflict
@@ -150,6 +151,7 @@ from haulier.errors.files import (
     ScopeMissing,
     SessionConflict,
     SessionGone,
+    SharePasswordNeeded,
     TooManyRequests,
     UnsupportedContent,
     UnsupportedVersion,
@@ -249,6 +251,7 @@ __all__ = [
     "ServiceFault",
     "SessionConflict",
     "SessionGone",
+    "SharePasswordNeeded",
     "SourceChanged",
     "SourceError",
     "StorageFull",

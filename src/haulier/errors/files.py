@@ -75,6 +75,13 @@ class ScopeMissing(FilePermissionError):
     advice = "Make a token with it: `haulier token create NAME --service --scope SCOPE`."
 
 
+class SharePasswordNeeded(FilePermissionError):
+    """The link has a password, and it was not given, or another one."""
+
+    code = "share-password"
+    advice = "Send it in the header X-Share-Password, or open the link in a browser."
+
+
 class FileSizeError(FileError):
     """More bytes than are allowed, or than were announced."""
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from haulier.core.accounts import Folder, Role, StoredFile, User
 from haulier.core.jobs import Job
 from haulier.core.sessions.session import UploadSession
+from haulier.core.shares import Share
 from haulier.errors import FilePermissionError, ScopeMissing
 from haulier.files.tokens import Claims, TokenKind
 
@@ -92,6 +93,25 @@ def check_change(user: User) -> None:
         raise FilePermissionError(
             "a viewer can't change anything", hint="Ask an admin for the role user."
         )
+
+
+def check_share(user: User) -> None:
+    """Make sure that `user` may share the files that they see, and end what they shared.
+
+    Raises:
+        FilePermissionError: a viewer may not.
+    """
+    if user.role is Role.VIEWER:
+        raise FilePermissionError(
+            "a viewer can't share anything", hint="Ask an admin for the role user."
+        )
+
+
+def may_revoke(user: User, share: Share, stored: StoredFile | None) -> bool:
+    """Tell whether a link exists for `user`: they made it, or may see the file it leads to."""
+    if share.creator_id == user.user_id or user.role is Role.ADMIN:
+        return True
+    return stored is not None and may_see(user, stored)
 
 
 def may_see_job(user: User, job: Job) -> bool:

@@ -15,15 +15,12 @@ from haulier.core.records import new_file_id, utc_now
 from haulier.errors import FileNotFoundError as NoSuchUser
 from haulier.errors import NotSignedIn, UserExists, ValidationError
 from haulier.files.outside import OutsideClaims
+from haulier.files.passwords import SHORTEST_PASSWORD, Passwords
 
-SHORTEST_PASSWORD = 10
 REMEMBERED_S = 1.0
 """How long another process's change of an account may go unnoticed."""
 
 _NAME = re.compile(r"[^\W_][\w.@+-]{0,63}")
-_LONGEST_PASSWORD = 1024
-# Each takes 64 MiB and 0.1 s of a core.
-_HASHES_AT_ONCE = 2
 _MOST_REMEMBERED = 10_000
 
 
@@ -39,7 +36,7 @@ class Accounts:
         self._catalog = catalog
         self._clock = clock
         self._remembered: dict[str, tuple[float, User]] = {}
-        self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+        self._passwords = Passwords()
         self._decoy: str | None = None
 
     async def add(
@@ -72,7 +69,7 @@ class Accounts:
             name=name,
             role=role,
             created_at=utc_now(),
-            password_hash=None if password is None else await self._hash(password),
+            password_hash=None if password is None else await self._passwords.hash(password),
             quota_bytes=quota_bytes,
         )
 
@@ -167,19 +164,19 @@ class Accounts:
         user = await self._catalog.read(lambda tx: tx.users.by_name(name))
         known = user.password_hash if user is not None else None
         if self._decoy is None:
-            self._decoy = await self._hash("x" * SHORTEST_PASSWORD)
-        is_right = await self._verify(known or self._decoy, password)
+            self._decoy = await self._passwords.hash("x" * SHORTEST_PASSWORD)
+        is_right = await self._passwords.verify(known or self._decoy, password)
         if user is None or known is None or not is_right or user.disabled:
             raise NotSignedIn("the name or the password is wrong")
         if await asyncio.to_thread(_needs_rehash, known):
-            await self._set(user, password_hash=await self._hash(password))
+            await self._set(user, password_hash=await self._passwords.hash(password))
         return user
 
     async def set_password(self, user: User, password: str) -> User:
         """Change the password; every token of the user is void after it."""
         return await self._set(
             user,
-            password_hash=await self._hash(password),
+            password_hash=await self._passwords.hash(password),
             token_version=user.token_version + 1,
         )
 
@@ -197,7 +194,7 @@ class Accounts:
         A new password, and `disabled`, make every token of the user void.
         """
         if password is not None:
-            changes["password_hash"] = await self._hash(password)
+            changes["password_hash"] = await self._passwords.hash(password)
         if password is not None or changes.get("disabled"):
             changes["token_version"] = user.token_version + 1
         return await self._set(user, **changes)
@@ -214,28 +211,6 @@ class Accounts:
         changed = await self._catalog.transaction(record)
         self._remembered.pop(user.user_id, None)
         return changed
-
-    async def _hash(self, password: str) -> str:
-        from argon2 import PasswordHasher
-
-        if not SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
-            raise ValidationError(
-                f"a password has {SHORTEST_PASSWORD} to {_LONGEST_PASSWORD} characters"
-            )
-        async with self._hashing:
-            return await asyncio.to_thread(PasswordHasher().hash, password)
-
-    async def _verify(self, known: str, password: str) -> bool:
-        from argon2 import PasswordHasher
-        from argon2.exceptions import VerificationError
-
-        if len(password) > _LONGEST_PASSWORD:
-            return False
-        async with self._hashing:
-            try:
-                return await asyncio.to_thread(PasswordHasher().verify, known, password)
-            except VerificationError:
-                return False
 
 
 def _needs_rehash(known: str) -> bool:

@@ -24,6 +24,7 @@ from haulier.server import (
     recording_routes,
     resumable_routes,
     selection_routes,
+    share_routes,
     trash_routes,
     tus_routes,
     upload_routes,
@@ -77,6 +78,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     families = (
         upload_routes,
         audit_routes,
+        share_routes,
         user_routes,
         chunked_routes,
         recording_routes,

@@ -297,6 +297,37 @@ class UserList(_Answer):
     next_cursor: str | None
 
 
+_SHARE = {
+    "id": _ID, "file_id": _ID, "created_at": _TIME, "expires_at": "2026-04-01T12:00:00Z",
+    "revoked_at": None, "max_downloads": 5, "downloads": 0, "has_password": False,
+}  # fmt: skip
+
+
+class FileShareLink(_Answer):
+    """A link to a file; its address is told once, by the answer that makes it."""
+
+    model_config = _like(**_SHARE)
+
+    id: str
+    file_id: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    max_downloads: int | None
+    downloads: int
+    has_password: bool
+    token: str | None = None
+    url: str | None = None
+
+
+class ShareList(_Answer):
+    """The links to a file, newest first."""
+
+    model_config = _like(items=[_SHARE])
+
+    items: list[FileShareLink]
+
+
 class JobState(_Answer):
     """How a job stands."""
 

@@ -160,6 +160,18 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/auth/logout"): _Answers({204: None}),
     ("post", "/auth/password"): _Answers({200: models.TokenPair}, (413,)),
     ("post", "/auth/ticket"): _Answers({201: models.Ticket}),
+    ("post", "/api/files/{file_id}/shares"): _Answers({201: models.FileShareLink}, (413,)),
+    ("get", "/api/files/{file_id}/shares"): _Answers({200: models.ShareList}),
+    ("delete", "/api/shares/{share_id}"): _Answers({204: None}),
+    ("get", "/s/{token}"): _Answers({200: "text/html", 404: "text/html"}),
+    ("post", "/s/{token}"): _Answers(
+        {200: "text/html", 303: None, 403: "text/html", 404: "text/html"}, (413, 429), (),
+        ("application/x-www-form-urlencoded",),
+    ),
+    ("get", "/s/{token}/download"): _Answers(
+        {200: "*/*", 206: "*/*", 307: None, 304: None}, (403, 404, 410, 416, 423, 429, 502),
+        ("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
+    ),
     ("post", "/api/admin/users"): _Answers({201: models.UserAccount}, (409, 413)),
     ("get", "/api/admin/users"): _Answers({200: models.UserList}),
     ("get", "/api/admin/users/{user_id}"): _Answers({200: models.UserAccount}),

@@ -26,6 +26,7 @@ from haulier.files.reception import Reception
 from haulier.files.removal import Removal
 from haulier.files.scanning import ScanPolicy
 from haulier.files.secret import kept_secret
+from haulier.files.shares import Shares
 from haulier.files.tickets import Tickets
 from haulier.files.tokens import SHORTEST_SECRET, Tokens
 from haulier.jobs.file_jobs import FileJobs
@@ -62,6 +63,7 @@ class Services:
     settings: Settings
     catalog: Catalog
     accounts: Accounts
+    shares: Shares
     audit: AuditLog
     tokens: Tokens
     stage: Stage
@@ -239,6 +241,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             catalog=catalog,
             accounts=Accounts(catalog),
+            shares=Shares(catalog, tokens),
             audit=audit,
             tokens=tokens,
             stage=stage,

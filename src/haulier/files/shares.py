@@ -1,0 +1,195 @@
+"""Share links: whoever has one fetches one file, for as long and as often as it says."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from haulier.catalog.catalog import Catalog
+from haulier.catalog.transaction import Tx
+from haulier.core.accounts import StoredFile, User
+from haulier.core.records import new_file_id, utc_now
+from haulier.core.shares import Share
+from haulier.errors import FileNotFoundError as NoSuchShare
+from haulier.errors import SharePasswordNeeded, ValidationError
+from haulier.files.access import check_share, may_revoke
+from haulier.files.passwords import Passwords
+from haulier.files.tokens import Tokens
+
+SHORTEST_SHARE_PASSWORD = 6
+PASS_LIFETIME_S = 15 * 60
+"""How long a browser that gave the password need not give it again."""
+
+_TOKEN_BYTES = 24
+_LONGEST_TOKEN = 64
+_CONTINUED_FOR = timedelta(hours=24)
+
+
+class Shares:
+    """The links of a server.
+
+    Args:
+        catalog: where they are recorded.
+        tokens: whose secret also seals passes.
+        now: the clock.
+    """
+
+    def __init__(
+        self, catalog: Catalog, tokens: Tokens, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._catalog = catalog
+        self._tokens = tokens
+        self._passwords = Passwords()
+        self._now = now
+
+    async def create(
+        self,
+        user: User,
+        stored: StoredFile,
+        *,
+        password: str | None = None,
+        max_downloads: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[Share, str]:
+        """Make a link; return it and its token, which is not kept.
+
+        Raises:
+            FilePermissionError: a viewer may share nothing.
+            ValidationError: the password is too short, or the time is over.
+        """
+        check_share(user)
+        now = self._now()
+        if expires_at is not None and expires_at <= now:
+            raise ValidationError("expires_at is over already")
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        share = Share(
+            share_id=new_file_id(),
+            file_id=stored.file_id,
+            creator_id=user.user_id,
+            token_hash=_hash_of(token),
+            created_at=now,
+            password_hash=None
+            if password is None
+            else await self._passwords.hash(password, shortest=SHORTEST_SHARE_PASSWORD),
+            max_downloads=max_downloads,
+            expires_at=expires_at,
+        )
+        await self._catalog.transaction(lambda tx: tx.shares.add(share))
+        return share, token
+
+    async def of_file(self, stored: StoredFile) -> list[Share]:
+        """Return the links to a file, newest first."""
+        return await self._catalog.read(lambda tx: tx.shares.of_file(stored.file_id))
+
+    async def revoke(self, user: User, share_id: str) -> None:
+        """Take a link back.
+
+        Raises:
+            FileNotFoundError: there is none, or none that `user` may see.
+        """
+
+        def work(tx: Tx) -> None:
+            share = tx.shares.get(share_id)
+            stored = None if share is None else tx.stored.get(share.file_id)
+            if share is None or not may_revoke(user, share, stored):
+                raise NoSuchShare("there is no such link")
+            check_share(user)
+            tx.shares.revoke(share_id, self._now())
+
+        await self._catalog.transaction(work)
+
+    async def open(self, token: str) -> tuple[Share, StoredFile]:
+        """Return the link with that token, and its file; downloads may be used up.
+
+        Raises:
+            FileNotFoundError: there is none, it was taken back or has expired, or its file or
+                whoever made it is gone: which of these, is not told.
+        """
+        hashed = _hash_of(token)
+
+        def look(tx: Tx) -> tuple[Share, StoredFile] | None:
+            share = tx.shares.by_token(hashed)
+            if share is None or not hmac.compare_digest(share.token_hash, hashed):
+                return None
+            stored, creator = tx.stored.get(share.file_id), tx.users.get(share.creator_id)
+            if stored is None or stored.deleted_at is not None:
+                return None
+            if creator is None or creator.disabled:
+                return None
+            return (share, stored) if share.is_open(self._now()) else None
+
+        found = None
+        if len(token) <= _LONGEST_TOKEN:
+            found = await self._catalog.read(look)
+        if found is None:
+            raise dead_link()
+        return found
+
+    async def give_pass(self, share: Share, password: str) -> str:
+        """Return what stands for the password for `PASS_LIFETIME_S`.
+
+        Raises:
+            SharePasswordNeeded: the password is wrong.
+        """
+        await self.check_password(share, password)
+        until = int(self._now().timestamp()) + PASS_LIFETIME_S
+        return f"{until}.{self._seal(share, until)}"
+
+    async def check_password(self, share: Share, password: str) -> None:
+        """Make sure that the password is right.
+
+        Raises:
+            SharePasswordNeeded: it is wrong.
+        """
+        known = share.password_hash
+        if known is not None and not await self._passwords.verify(known, password):
+            raise SharePasswordNeeded("the password is wrong")
+
+    def is_pass(self, share: Share, given: str) -> bool:
+        """Tell whether `give_pass` gave this for this link, not too long ago."""
+        until, _, seal = given.partition(".")
+        if not until.isascii() or not until.isdigit() or len(until) > 12:
+            return False
+        if int(until) < self._now().timestamp():
+            return False
+        return hmac.compare_digest(seal.encode(), self._seal(share, int(until)).encode())
+
+    async def count(self, share: Share, client: str, *, continues: bool) -> None:
+        """Count a download before its first byte, unless it continues one that was counted.
+
+        Args:
+            share: an open link.
+            client: by which somebody is recognised who continues.
+            continues: whether the request is for bytes behind the first.
+
+        Raises:
+            FileNotFoundError: no download is left.
+        """
+        now, who = self._now(), _hash_of(client)
+
+        def work(tx: Tx) -> bool:
+            since = now - _CONTINUED_FOR
+            if continues and tx.shares.has_counted(share.share_id, who, since):
+                return True
+            return tx.shares.count_download(share.share_id, who, now)
+
+        if not await self._catalog.transaction(work):
+            raise dead_link()
+
+    def _seal(self, share: Share, until: int) -> str:
+        # Another password makes it void.
+        return self._tokens.seal("share", f"{share.share_id} {share.password_hash} {until}")
+
+
+def dead_link() -> NoSuchShare:
+    """Return the one error for whatever is wrong with a link."""
+    return NoSuchShare(
+        "this link leads nowhere, or not any more", hint="Ask whoever gave it to you for a new one."
+    )
+
+
+def _hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

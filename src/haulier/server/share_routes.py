@@ -1,0 +1,209 @@
+"""Links to files: made and taken back by who shares, opened by whoever has them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Header, Request, Response, Security
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.responses import RedirectResponse
+
+from haulier.core.accounts import StoredFile
+from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
+from haulier.core.records import format_time
+from haulier.core.shares import Share
+from haulier.errors import FileNotFoundError as NoSuchShare
+from haulier.errors import FileSizeError, SharePasswordNeeded
+from haulier.files.access import Scope
+from haulier.files.shares import PASS_LIFETIME_S, dead_link
+from haulier.server.file_routes import visible_file
+from haulier.server.identity import TheServices, Writer
+from haulier.server.json_route import JsonRoute
+from haulier.server.services import Services
+from haulier.server.share_pages import dead_page, file_page, password_page
+
+router = APIRouter(tags=["shares"], route_class=JsonRoute)
+
+_MOST_FORM_BYTES = 8192
+SharedFile = Annotated[StoredFile, Security(visible_file, scopes=[Scope.WRITE])]
+Password = Annotated[str | None, Header(max_length=1024)]
+
+
+class NewShare(BaseModel):
+    """How long, how often and by whom a link can be used; left out, without a limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: Annotated[str, Field(min_length=6, max_length=1024)] | None = None
+    max_downloads: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    expires_at: AwareDatetime | None = None
+
+
+@router.post("/api/files/{file_id}/shares", status_code=201)
+async def create_share(
+    given: NewShare, stored: SharedFile, user: Writer, request: Request, services: TheServices
+) -> JSONResponse:
+    """Make a link to a file; the answer alone has its address."""
+    share, token = await services.shares.create(
+        user,
+        stored,
+        password=given.password,
+        max_downloads=given.max_downloads,
+        expires_at=given.expires_at,
+    )
+    url = f"{request.base_url}s/{token}"
+    return JSONResponse({**_shown(share), "token": token, "url": url}, 201)
+
+
+@router.get("/api/files/{file_id}/shares")
+async def list_shares(stored: SharedFile, services: TheServices) -> dict[str, Any]:
+    """List the links to a file, newest first."""
+    return {"items": [_shown(one) for one in await services.shares.of_file(stored)]}
+
+
+@router.delete("/api/shares/{share_id}", status_code=204)
+async def revoke_share(share_id: str, user: Writer, services: TheServices) -> Response:
+    """Take a link back."""
+    await services.shares.revoke(user, share_id)
+    return Response(status_code=204)
+
+
+@router.get("/s/{token}", response_class=Response)
+async def share_page(token: str, request: Request, services: TheServices) -> Response:
+    """Show what a link leads to, or ask for its password."""
+    try:
+        share, stored = await _usable(services, token)
+    except NoSuchShare:
+        return dead_page()
+    if not _may_pass(services, share, request):
+        return password_page()
+    return file_page(share, stored, token)
+
+
+@router.post("/s/{token}", response_class=Response)
+async def enter_password(token: str, request: Request, services: TheServices) -> Response:
+    """Take the password from the page's form; a cookie stands for it for a quarter of an hour."""
+    try:
+        share, _ = await _usable(services, token)
+    except NoSuchShare:
+        return dead_page()
+    given = await _password_of(request)
+    _count_try(services, share, request)
+    try:
+        value = await services.shares.give_pass(share, given)
+    except SharePasswordNeeded:
+        return password_page(is_wrong=True)
+    answer = RedirectResponse(request.url.path, 303, headers={"Cache-Control": "no-store"})
+    answer.set_cookie(
+        _cookie_of(share),
+        value,
+        max_age=PASS_LIFETIME_S,
+        path=request.url.path,
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+@router.head("/s/{token}/download", response_class=Response, include_in_schema=False)
+@router.get("/s/{token}/download", response_class=Response)
+async def download_share(
+    token: str,
+    request: Request,
+    services: TheServices,
+    x_share_password: Password = None,
+) -> Response:
+    """Return the bytes of a link's file, or ranges of them.
+
+    A range that goes on with a download that was counted, for the same client and within a day, is
+    not counted again.
+    """
+    share, stored = await services.shares.open(token)
+    if not _may_pass(services, share, request):
+        if x_share_password is None:
+            raise SharePasswordNeeded("this link has a password")
+        _count_try(services, share, request)
+        await services.shares.check_password(share, x_share_password)
+    services.scan_policy.check(stored)
+    first = _first_byte(request, stored)
+    if request.method == "HEAD" and share.is_exhausted:
+        raise dead_link()
+    if request.method == "GET" and first is not None:
+        await services.shares.count(share, _client_of(request), continues=first > 0)
+    return services.downloads.answer(stored)
+
+
+async def _usable(services: Services, token: str) -> tuple[Share, StoredFile]:
+    share, stored = await services.shares.open(token)
+    if share.is_exhausted:
+        raise dead_link()
+    return share, stored
+
+
+def _may_pass(services: Services, share: Share, request: Request) -> bool:
+    if share.password_hash is None:
+        return True
+    return services.shares.is_pass(share, request.cookies.get(_cookie_of(share), ""))
+
+
+def _count_try(services: Services, share: Share, request: Request) -> None:
+    services.sign_in_limit.take(f"share {share.share_id} {_address_of(request)}")
+
+
+def _first_byte(request: Request, stored: StoredFile) -> int | None:
+    """Return the first byte of the file that is asked for, or None when none is sent."""
+    told = request.headers
+    if is_fresh(
+        stored.etag, stored.modified_at, told.get("if-none-match"), told.get("if-modified-since")
+    ):
+        return None
+    wanted = told.get("range")
+    if not range_applies(stored.etag, stored.modified_at, told.get("if-range")):
+        wanted = None
+    try:
+        spans = select_ranges(wanted, stored.size_bytes)
+    except UnsatisfiableRange:
+        return None
+    return 0 if spans is None else min(span.offset for span in spans)
+
+
+async def _password_of(request: Request) -> str:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MOST_FORM_BYTES:
+            raise FileSizeError(f"the form has at most {_MOST_FORM_BYTES} bytes")
+    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
+    return fields.get("password", [""])[0]
+
+
+def _address_of(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
+
+
+def _client_of(request: Request) -> str:
+    return f"{_address_of(request)} {request.headers.get('user-agent', '')}"
+
+
+def _cookie_of(share: Share) -> str:
+    return f"haulier_share_{share.share_id}"
+
+
+def _shown(share: Share) -> dict[str, Any]:
+    def told(moment: datetime | None) -> str | None:
+        return None if moment is None else format_time(moment)
+
+    return {
+        "id": share.share_id,
+        "file_id": share.file_id,
+        "created_at": format_time(share.created_at),
+        "expires_at": told(share.expires_at),
+        "revoked_at": told(share.revoked_at),
+        "max_downloads": share.max_downloads,
+        "downloads": share.downloads,
+        "has_password": share.password_hash is not None,
+    }
