@@ -102,6 +102,9 @@ MATRIX = {
     ("GET", "/auth/me"): Row([401, *[200] * 8]),
     ("GET", "/api/files/admin/audit"): Row(ADMIN),
     ("GET", "/api/files/admin/metrics"): Row(ADMIN),
+    ("POST", "/api/files/{file_id}/link"): Row([401, 404, 404, *[201] * 4, 403, 403]),
+    ("GET", "/l/{token}"): Row(OPEN(200)),
+    ("HEAD", "/l/{token}"): Row(OPEN(200)),
     ("POST", "/api/files/{file_id}/shares"): Row(share(201), {"json": {}}),
     ("GET", "/api/files/{file_id}/shares"): Row(share(200)),
     ("DELETE", "/api/shares/{share_id}"): Row(share(204)),
@@ -260,6 +263,10 @@ class World:
             unique = secrets.token_hex(8)
             made = await self.ask("POST", "/api/folders", json={"path": f"{unique}/in-{unique}"})
             return template.replace("{folder_id}", made.json()["id"])
+        if template.startswith("/l/"):
+            made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
+            link = await self.ask("POST", f"/api/files/{made.json()['id']}/link")
+            return httpx2.URL(link.json()["url"]).path
         if "{token}" in template or "{share_id}" in template:
             made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
             where = f"/api/files/{made.json()['id']}/shares"

@@ -320,6 +320,15 @@ class FileShareLink(_Answer):
     url: str | None = None
 
 
+class SignedLink(_Answer):
+    """An address of a file that needs no header, for a while."""
+
+    model_config = _like(url="https://files.example/l/01k9fj…", expires_at=_TIME)
+
+    url: str
+    expires_at: str
+
+
 class ShareList(_Answer):
     """The links to a file, newest first."""
 

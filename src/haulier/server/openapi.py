@@ -160,6 +160,11 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/auth/logout"): _Answers({204: None}),
     ("post", "/auth/password"): _Answers({200: models.TokenPair}, (413,)),
     ("post", "/auth/ticket"): _Answers({201: models.Ticket}),
+    ("post", "/api/files/{file_id}/link"): _Answers({201: models.SignedLink}, (413,)),
+    ("get", "/l/{token}"): _Answers(
+        {200: "*/*", 206: "*/*", 307: None, 304: None}, (403, 404, 410, 416, 423, 502),
+        ("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
+    ),
     ("post", "/api/files/{file_id}/shares"): _Answers({201: models.FileShareLink}, (413,)),
     ("get", "/api/files/{file_id}/shares"): _Answers({200: models.ShareList}),
     ("delete", "/api/shares/{share_id}"): _Answers({204: None}),

@@ -21,6 +21,7 @@ from haulier.files.audit import AuditLog, audit_key
 from haulier.files.events import FileEvents
 from haulier.files.folders import Folders
 from haulier.files.library import Library
+from haulier.files.links import Links
 from haulier.files.outside import OutsideTokens
 from haulier.files.reception import Reception
 from haulier.files.removal import Removal
@@ -64,6 +65,7 @@ class Services:
     catalog: Catalog
     accounts: Accounts
     shares: Shares
+    links: Links
     audit: AuditLog
     tokens: Tokens
     stage: Stage
@@ -242,6 +244,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             catalog=catalog,
             accounts=Accounts(catalog),
             shares=Shares(catalog, tokens),
+            links=Links(catalog, tokens),
             audit=audit,
             tokens=tokens,
             stage=stage,
