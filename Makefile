@@ -7,6 +7,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/pytest --no-header
+# Two processes, each module's tests in one of them.
+BOTH_CORES := --numprocesses 2 --dist loadfile
 
 .PHONY: help
 help: ## list these targets
