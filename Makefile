@@ -23,8 +23,8 @@ demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
 
 .PHONY: test
 test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
-	@$(PYTEST) tests -m "not servers and not processes and not soak and not doubles"
-	@$(PYTEST) tests -m "(servers or processes) and not soak and not doubles"
+	@$(PYTEST) $(BOTH_CORES) tests -m "not servers and not processes and not soak and not doubles"
+	@$(PYTEST) $(BOTH_CORES) tests -m "(servers or processes) and not soak and not doubles"
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy, import-linter
