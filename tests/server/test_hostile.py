@@ -318,7 +318,7 @@ def test_request_ids_are_taken_only_when_sound(http, given):
 def test_methods_that_a_path_does_not_know(http, stored):
     answer = http.request("PROPFIND", f"/api/files/{stored}")
     is_problem(answer, 405)
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "DELETE, GET, PATCH"
     made = http.post(START, json={"name": "a.bin", "size": 3}).json()
     answer = http.put(f"/api/files/upload/{made['session_id']}")
     assert answer.headers["allow"] == "DELETE, GET"

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import socket
+import time
 from urllib.parse import urlsplit
 
 import httpx2
@@ -263,6 +264,7 @@ def test_R12_a_newcomer_ends_the_running_request_and_its_offset_holds(http, aske
     path = urlsplit(url).path
     told = {**PARTIAL, "Upload-Offset": "0", "Upload-Complete": "?1", "Content-Length": "1000"}
     with raw(http, "PATCH", path, b"0123456789", **told) as running:
+        time.sleep(0.5)  # one that has not begun yet would begin after the newcomer
         state = http.head(url)
         if asked == "DELETE":
             assert http.delete(url).status_code == 204
