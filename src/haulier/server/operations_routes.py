@@ -16,6 +16,8 @@ from haulier.server.problems import problem
 from haulier.server.recording_metrics import read_recording_totals
 from haulier.transfer.sessions.disk import free_bytes
 
+_LEAST_FREE_BYTES = 1 << 20
+
 router = APIRouter(tags=["operations"])
 
 
@@ -59,4 +61,4 @@ async def metrics(request: Request, services: TheServices) -> Response:
 def _storage(data: Path) -> str:
     if not os.access(data, os.W_OK):
         return "not writable"
-    return "ok" if free_bytes(data) else "full"
+    return "ok" if free_bytes(data) >= _LEAST_FREE_BYTES else "full"
