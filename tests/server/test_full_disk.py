@@ -87,6 +87,7 @@ def test_an_upload_that_fills_the_disk_goes_on_when_there_is_room(client):
     # The catalog has room left to record that somebody gives up.
     assert client.delete(other).status_code == 204
     assert client.get("/health/ready").status_code == 200
+    reached = offset_of(client, url)  # of what was refused, too, some may have been kept
     assert append(client, url, reached, 16 * MIB - reached).status_code == 204
     ended = client.patch(
         url,
