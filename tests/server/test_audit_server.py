@@ -70,6 +70,26 @@ def test_a_chunk_is_no_entry_but_its_file_is(server):
     assert (stored["action"], begun["action"]) == ("file stored", "POST /tus/")
 
 
+def test_what_links_open_is_told_and_what_they_do_not_open_is_not(server):
+    with httpx2.Client(base_url=server.url) as client:
+        mine = server.headers()
+        put = client.put("/api/content/shared.bin", content=b"abc", headers=mine).json()
+        link = client.post(f"/api/files/{put['id']}/link", json={}, headers=mine).json()["url"]
+        share = client.post(f"/api/files/{put['id']}/shares", json={}, headers=mine).json()
+        assert client.get(link).status_code == 200
+        assert client.get(f"/s/{share['token']}/download").status_code == 200
+        zipped = client.get("/api/files/zip", params={"ids": put["id"]}, headers=mine)
+        assert zipped.status_code == 200
+        for where in ("/s/nothing/download", "/l/nothing"):
+            assert client.get(where).status_code == 404
+    told = log_of(server, limit=20)
+    by_action = {entry["action"]: entry for entry in told}
+    for action in ("GET /l/{token}", "GET /s/{token}/download"):
+        assert (by_action[action]["object"], by_action[action]["actor"]) == (put["id"], None)
+    assert by_action["GET /api/files/zip"]["actor"] == "ann"
+    assert [entry for entry in told if entry["status"] == 404] == []
+
+
 def test_failed_signing_in_is_told_with_the_name(server):
     asked = {"username": "mallory", "password": PASSWORD}
     assert httpx2.post(f"{server.url}/auth/token", json=asked).status_code == 401

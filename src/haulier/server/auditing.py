@@ -13,7 +13,8 @@ from haulier.server.places import carries_chunk
 from haulier.server.services import Services
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_DOWNLOADS = ("/download", "/files/zip", "/tus/{session_id}")
+_DOWNLOADS = ("/download", "/files/zip", "/tus/{session_id}", "/l/{token}")
+_OPENED_BY_LINK = ("/s/", "/l/")
 _IDS = ("file_id", "folder_id", "session_id", "share_id", "user_id", "job_id")
 _log = logging.getLogger("haulier.audit")
 
@@ -21,9 +22,10 @@ _log = logging.getLogger("haulier.audit")
 class Audited:
     """Middleware that records who changed or fetched what; it goes inside `Observed`.
 
-    An entry is committed before the answer begins: nothing that a client was told was done can be
-    missing. Chunks are not recorded one by one, the file that they become is (`Reception`). Of a
-    download in ranges the one from the beginning counts.
+    An entry is committed before the answer begins, so that a kill leaves out nothing that a client
+    was told was done; what the catalog itself refuses to take goes to the log as an error. Chunks
+    are not recorded one by one, the file that they become is (`Reception`). Of a download in ranges
+    the one from the beginning counts.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -48,22 +50,33 @@ def _may_matter(request: Request) -> bool:
     return request.method in _CHANGING and not carries_chunk(request)
 
 
+def _matters_of_stranger(template: str, status: int) -> bool:
+    """Tell whether to record what somebody did who is not signed in.
+
+    That is trying to sign in, until the limit refuses it, and what a link opened; who tries door
+    after door must not be able to fill the log.
+    """
+    if template == "/auth/token":
+        return status != 429
+    return template.startswith(_OPENED_BY_LINK) and status < 400
+
+
 async def _record(scope: Scope, status: int) -> None:
     route: Any = scope.get("route")
     template = getattr(route, "path", None)
     state = scope.get("state", {})
     if template is None or (scope["method"] == "GET" and not template.endswith(_DOWNLOADS)):
         return
-    # Strangers who try doors fill logs; who fails to sign in is told of all the same.
-    if state.get("user") is None and not template.startswith(("/auth/token", "/s/")):
+    if state.get("user") is None and not _matters_of_stranger(template, status):
         return
     services: Services = scope["app"].state.services
     told = scope.get("path_params", {})
+    named = next((str(told[name]) for name in _IDS if name in told), None)
     try:
         await services.audit.record(
             f"{scope['method']} {template}",
             actor=state.get("user"),
-            object_id=next((str(told[name]) for name in _IDS if name in told), None),
+            object_id=state.get("audited_object", named),
             status=status,
             address=(scope.get("client") or (None,))[0],
             request_id=state.get("request_id"),

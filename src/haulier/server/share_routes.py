@@ -123,6 +123,7 @@ async def download_share(
     not counted again.
     """
     share, stored = await services.shares.open(token)
+    request.state.audited_object = stored.file_id
     if not _may_pass(services, share, request):
         if x_share_password is None:
             raise SharePasswordNeeded("this link has a password")
