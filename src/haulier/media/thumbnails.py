@@ -11,7 +11,7 @@ from haulier.core.mime import FileKind
 from haulier.core.records import JsonRecord, OperationStatus
 from haulier.errors import HaulierError, UnsupportedMedia
 from haulier.media.audio import cover_thumbnail, waveform_picture
-from haulier.media.detect import detect_type
+from haulier.media.detect import DetectedType, detect_type
 from haulier.media.documents import pdf_thumbnail
 from haulier.media.image_formats import ImageFormat, WrittenImage
 from haulier.media.images import make_thumbnail
@@ -78,6 +78,7 @@ async def thumbnail_of(
     target: Path,
     *,
     workers: Workers,
+    detected: DetectedType | None = None,
     size_px: int = 320,
     at_s: float | None = None,
     sheet: tuple[int, int] | None = None,
@@ -95,6 +96,7 @@ async def thumbnail_of(
         path: the file.
         target: where the picture goes; what was there is replaced.
         workers: where it is decoded.
+        detected: what the file is, where that is known already.
         size_px: pixels that width and height stay within; on a sheet, those of each picture.
         at_s: the moment of a video to show, in seconds.
         sheet: columns and rows of a contact sheet of a video.
@@ -110,23 +112,23 @@ async def thumbnail_of(
         UsageError: a number makes no sense, or `target` is the file itself.
         TargetMissing, TargetUnreadable, StorageFull: as the system says of either file.
     """
-    detected = await detect_type(path, workers=workers)
-    if detected.kind in {FileKind.VIDEO, FileKind.AUDIO}:
+    found = detected or await detect_type(path, workers=workers)
+    if found.kind in {FileKind.VIDEO, FileKind.AUDIO}:
         return await _of_media(
             path, target, workers, size_px, at_s, sheet, waveform, format, quality
         )
-    if detected.kind is FileKind.IMAGE:
+    if found.kind is FileKind.IMAGE:
         image = await make_thumbnail(
             path, target, workers=workers, size=(size_px, size_px), format=format, quality=quality
         )
         return _thumbnail(image, Shows.IMAGE)
-    if detected.mime_type == "application/pdf":
+    if found.mime_type == "application/pdf":
         page = await pdf_thumbnail(
             path, target, workers=workers, size=(size_px, size_px), format=format, quality=quality
         )
         return _thumbnail(page, Shows.PAGE)
     raise UnsupportedMedia(
-        f"{path.name} is {detected.mime_type}, of which no picture is made",
+        f"{path.name} is {found.mime_type}, of which no picture is made",
         hint="Thumbnails are made of images, video, audio and PDF.",
     )
 
