@@ -14,7 +14,7 @@ import pytest
 from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import Role
 from haulier.files.accounts import Accounts
-from haulier.server.services import tokens_of
+from haulier.server.configured import tokens_of
 from haulier.settings import Settings
 from recordings import new_id, wav
 from running_server import run, start, stop

@@ -215,7 +215,7 @@ def create_token(
 
     async def work() -> str:
         from haulier.catalog.catalog import Catalog
-        from haulier.server.services import tokens_of
+        from haulier.server.configured import tokens_of
         from haulier.settings import Settings
 
         settings = Settings.load(data=data)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from haulier.catalog.catalog import Catalog
 from haulier.errors import HaulierError
@@ -14,6 +15,7 @@ from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.opening import sender_of
 from haulier.journeys.recording.sending import OwnFiles
 from haulier.journeys.recording.syncing import Syncing
+from haulier.media.isolation import Workers
 from haulier.server.beside import beside
 from haulier.settings import Settings
 from haulier.transfer.sessions.engine import SessionEngine
@@ -22,19 +24,38 @@ _SWEEP_EVERY_S = 24 * 3600
 _log = logging.getLogger("haulier.recordings")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingServices:
+    """What keeps recordings, what sends them, and what is done to those that were sent."""
+
+    manager: OfflineAudioManager
+    syncing: Syncing
+    jobs: RecordingJobs
+
+
 @asynccontextmanager
-async def open_syncing(
+async def open_recordings(
     settings: Settings,
     catalog: Catalog,
     engine: SessionEngine,
-    manager: OfflineAudioManager,
-    jobs: RecordingJobs,
-) -> AsyncIterator[Syncing]:
+    *,
+    workers: Workers,
+    enqueued: Callable[[], None],
+) -> AsyncIterator[RecordingServices]:
     """Mend what a crash left of recordings; send and sweep them while the block runs.
+
+    Args:
+        settings: where they are kept, and where they are sent.
+        catalog: where their jobs are recorded.
+        engine: takes those that become files of this server.
+        workers: where sound is decoded.
+        enqueued: called after the commit of each job.
 
     Raises:
         ConfigurationError: SYNC_TO names a place that recordings can't be sent to.
     """
+    manager = OfflineAudioManager.of_settings(settings)
+    jobs = RecordingJobs(catalog=catalog, manager=manager, workers=workers, enqueued=enqueued)
     async with AsyncExitStack() as stack:
         sender = sender_of(settings, catalog, stack, own_files=OwnFiles(engine, catalog))
         await manager.mend()
@@ -42,7 +63,7 @@ async def open_syncing(
         syncing = await stack.enter_async_context(Syncing(manager, sender, process=jobs.process))
         days = settings.recordings.audio_failed_retention_days
         async with beside(syncing.run()), beside(_sweep_forever(manager, days)):
-            yield syncing
+            yield RecordingServices(manager=manager, syncing=syncing, jobs=jobs)
 
 
 async def _sweep_forever(manager: OfflineAudioManager, days: int) -> None:
