@@ -9,7 +9,8 @@ import platformdirs
 import pytest
 
 from haulier.errors import ConfigurationError
-from haulier.settings import GROUPS, Settings, settings_table
+from haulier.settings import Settings, settings_table
+from haulier.settings_groups import GROUPS
 from haulier.settings_loading import names_of
 
 SECRET = "s3cr3t-value"

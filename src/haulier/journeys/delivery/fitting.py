@@ -17,7 +17,7 @@ from haulier.journeys.delivery.rooms import place_for_copy
 from haulier.media.compression import CompressionManager, compressed_name
 from haulier.media.finding import FileSizeAnalyzer, MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
-from haulier.settings import ChatSettings
+from haulier.settings_groups import ChatSettings
 from haulier.transfer.advice import advice
 from haulier.transfer.processors import StatusLine
 

@@ -25,7 +25,8 @@ from haulier.journeys.delivery.ledger import CatalogLedger, open_ledger
 from haulier.journeys.delivery.rooms import claimed, clean_up, mark_kept, remove_expired
 from haulier.media.finding import MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
-from haulier.settings import ChatSettings, Settings
+from haulier.settings import Settings
+from haulier.settings_groups import ChatSettings
 from haulier.transfer.advice import advice
 from haulier.transfer.batching import BatchProcessor
 from haulier.transfer.consignments import ConsignmentState
