@@ -6,6 +6,7 @@ import pytest
 
 from postgres import postgres_url  # noqa: F401 - pytest finds fixtures by name
 from seaweed import s3_server  # noqa: F401 - pytest finds fixtures by name
+from small_disk import small_disk  # noqa: F401 - pytest finds fixtures by name
 
 # Whole folders that start programs again and again; the quick unit run leaves them out.
 _PROCESSES = (

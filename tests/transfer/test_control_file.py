@@ -11,6 +11,7 @@ from haulier import errors
 from haulier.core.file_version import Version
 from haulier.core.ranges import Resumable
 from haulier.transfer.control_file import PartFile, part_path
+from small_disk import SmallDisk
 
 KEPT = Resumable(version=Version(size_bytes=100, etag='"a"'), done=((0, 10), (20, 30)))
 
@@ -166,8 +167,8 @@ def test_errors_name_the_directory_that_is_missing_or_closed(tmp_path: Path) -> 
         PartFile(tmp_path / "none" / "film")
 
 
-def test_on_a_full_disk_the_last_bytes_make_room_for_the_claim(small_disk: Path) -> None:
-    target = small_disk / "film"
+def test_on_a_full_disk_the_last_bytes_make_room_for_the_claim(small_disk: SmallDisk) -> None:
+    target = small_disk.path / "film"
     part = PartFile(target)
     written = 0
     with contextlib.suppress(errors.StorageFull):

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from haulier.testing.range_server import Fault, RangeServer, ServedFile
 from haulier.transfer.control_file import part_path
 from haulier.transfer.download import DownloadReceipt, download
 from haulier.transfer.range_source import HttpRangeSource, StoreRangeSource
+from small_disk import SmallDisk
 
 MIB = 1 << 20
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -451,15 +451,15 @@ async def test_a_disk_too_small_is_noticed_before_it_is_full(case: Case) -> None
 
 
 async def test_a_disk_that_fills_up_costs_little_of_what_is_there(
-    server: RangeServer, client: HttpClient, small_disk: Path
+    server: RangeServer, client: HttpClient, small_disk: SmallDisk
 ) -> None:
-    case = Case(server, client, small_disk)
+    case = Case(server, client, small_disk.path)
     content = content_of(1, 2 * MIB)
     file = server.put("/film.mp4", content, chunked=True)
     file.faults.append(Fault(ignore_range=True))
     with pytest.raises(errors.StorageFull, match="film"):
         await case.fetch()
-    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    small_disk.grow("8m")
     receipt = await case.fetch()
     assert case.target.read_bytes() == content
     assert receipt.resumed_bytes > MIB // 2

@@ -151,7 +151,7 @@ async def test_only_its_owner_may_look_inside(tmp_path, source):
 
 
 async def test_a_full_disk_keeps_nothing_and_says_so(small_disk, tmp_path_factory):
-    cache = FileCache(small_disk / "cache")
+    cache = FileCache(small_disk.path / "cache")
     large = tmp_path_factory.mktemp("large") / "sparse"
     large.touch()
     os.truncate(large, 64 << 20)
