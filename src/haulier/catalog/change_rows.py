@@ -1,6 +1,7 @@
-"""What changed of each user's files, numbered so that nobody who asks can miss anything.
+"""What changed of files, numbered in feeds so that nobody who asks can miss anything.
 
-A number is taken while the user's count is locked, and the lock is held until the commit: whoever
+Each user has a feed, and each role and everybody for what is granted to them (`core.grants`).
+A number is taken while the feed's count is locked, and the lock is held until the commit: whoever
 sees a number sees all that are smaller. Of each file its last change is kept, so that the feed
 is as long as there are files, and those that are gone.
 """
@@ -33,54 +34,54 @@ class ChangeRows:
 
     def add(
         self,
-        user_id: str,
+        feed: str,
         file_ids: Sequence[str],
         *,
         is_deleted: bool = False,
         is_new: bool = False,
     ) -> None:
-        """Record that files of a user changed, are gone, or are there for the first time."""
+        """Record that files of a feed changed, are gone, or are there for the first time."""
         if not file_ids:
             return
-        first = self._count(user_id, len(file_ids)) - len(file_ids) + 1
+        first = self._count(feed, len(file_ids)) - len(file_ids) + 1
         rows = [
-            {"user_id": user_id, "file_id": one, "number": number, "is_deleted": is_deleted}
+            {"feed": feed, "file_id": one, "number": number, "is_deleted": is_deleted}
             for number, one in enumerate(file_ids, first)
         ]
         # Nobody else is here: the count is locked. An upsert is compiled anew each time.
-        mine = file_changes.c.user_id == user_id
+        mine = file_changes.c.feed == feed
         for some in chunks([] if is_new else file_ids):
             known = delete(file_changes).where(mine, file_changes.c.file_id.in_(some))
             self._connection.execute(known)
         self._connection.execute(insert(file_changes), rows)
 
-    def since(self, user_id: str, number: int, limit: int) -> list[Change]:
-        """Return the changes of a user's files behind that number, oldest first."""
+    def since(self, feed: str, number: int, limit: int) -> list[Change]:
+        """Return the changes of a feed behind that number, oldest first."""
         columns = file_changes.c
         statement = (
             select(columns.number, columns.file_id, columns.is_deleted)
-            .where(columns.user_id == user_id, columns.number > number)
+            .where(columns.feed == feed, columns.number > number)
             .order_by(columns.number)
             .limit(limit)
         )
         return [Change(**row) for row in self._connection.execute(statement).mappings()]
 
-    def last(self, user_id: str) -> int:
-        """Return how many changes there were of a user's files."""
-        statement = select(change_counts.c.last).where(change_counts.c.user_id == user_id)
+    def last(self, feed: str) -> int:
+        """Return how many changes there were in a feed."""
+        statement = select(change_counts.c.last).where(change_counts.c.feed == feed)
         return int(self._connection.scalar(statement) or 0)
 
-    def _count(self, user_id: str, by: int) -> int:
+    def _count(self, feed: str, by: int) -> int:
         """Count so many changes more; return how many there were by then."""
         columns = change_counts.c
         counted = (
             update(change_counts)
-            .where(columns.user_id == user_id)
+            .where(columns.feed == feed)
             .values(last=columns.last + by)
             .returning(columns.last)
         )
         last = self._connection.scalar(counted)
         if last is None:
-            insert_missing(self._connection, change_counts, [{"user_id": user_id, "last": 0}])
+            insert_missing(self._connection, change_counts, [{"feed": feed, "last": 0}])
             last = self._connection.execute(counted).scalar_one()
         return int(last)

@@ -22,7 +22,7 @@ from haulier.catalog.engines import (
 )
 from haulier.errors import CatalogError, ConfigurationError
 
-HEAD = "0009"
+HEAD = "0010"
 """The revision this version of haulier works with; revisions sort as text."""
 
 VERSION_TABLE = "haulier_schema"

@@ -83,19 +83,19 @@ removals = Table(
     Column("content_id", PLAIN_TEXT, primary_key=True),
 )
 
-# For each user how many changes there were, and of each file the last of them.
+# For each user, role and everybody how many changes there were, and of each file the last of them.
 change_counts = Table(
     "change_counts",
     metadata,
-    Column("user_id", PLAIN_TEXT, primary_key=True),
+    Column("feed", PLAIN_TEXT, primary_key=True),
     Column("last", BigInteger, nullable=False),
 )
 file_changes = Table(
     "file_changes",
     metadata,
-    Column("user_id", PLAIN_TEXT, primary_key=True),
+    Column("feed", PLAIN_TEXT, primary_key=True),
     Column("file_id", PLAIN_TEXT, primary_key=True),
     Column("number", BigInteger, nullable=False),
     Column("is_deleted", Boolean, nullable=False),
-    Index("ix_file_changes_number", "user_id", "number", unique=True),
+    Index("ix_file_changes_number", "feed", "number", unique=True),
 )

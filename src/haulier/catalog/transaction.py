@@ -14,6 +14,7 @@ from haulier.catalog.audit_rows import AuditRows
 from haulier.catalog.change_rows import ChangeRows
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.folder_rows import FolderRows
+from haulier.catalog.grant_rows import GrantRows
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
 from haulier.catalog.session_rows import SessionRows
@@ -21,6 +22,7 @@ from haulier.catalog.share_rows import ShareRows
 from haulier.catalog.stored_rows import StoredRows
 from haulier.catalog.token_rows import TokenRows
 from haulier.catalog.totals import Totals, read_totals
+from haulier.catalog.visibility import Sight, count_visible, find_roots
 from haulier.core.records import FileRecord, OperationRecord
 
 
@@ -71,6 +73,20 @@ class Tx:
     def shares(self) -> ShareRows:
         """Links by which files are shared."""
         return ShareRows(self._connection)
+
+    @property
+    def grants(self) -> GrantRows:
+        """What people let others do with these."""
+        return GrantRows(self._connection)
+
+    def sight(self, user_id: str, grantees: tuple[str, ...], *, sees_all: bool) -> Sight:
+        """Return who looks, with what is granted to them now; see `haulier.files.access`."""
+        roots = () if sees_all else find_roots(self._connection, grantees)
+        return Sight(user_id=user_id, grantees=grantees, sees_all=sees_all, roots=roots)
+
+    def count_visible(self, sight: Sight, most: int) -> int:
+        """Return about how many files are seen and not in the trash; no more than `most`."""
+        return count_visible(self._connection, sight, most)
 
     @property
     def audit(self) -> AuditRows:

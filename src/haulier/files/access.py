@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from haulier.catalog.transaction import Tx
+from haulier.catalog.visibility import Sight
 from haulier.core.accounts import Folder, Role, StoredFile, User
+from haulier.core.grants import EVERYBODY, grantee_of_role
 from haulier.core.jobs import Job
 from haulier.core.sessions.session import UploadSession
 from haulier.core.shares import Share
@@ -76,6 +79,16 @@ def check_change_of_account(
 def may_see(user: User, stored: StoredFile) -> bool:
     """Tell whether `stored` exists for `user`: it is theirs, or they are an admin."""
     return stored.owner_id == user.user_id or user.role is Role.ADMIN
+
+
+def grantees_of(user: User) -> tuple[str, ...]:
+    """Return by which grantees something is granted to `user`."""
+    return (user.user_id, grantee_of_role(user.role), EVERYBODY)
+
+
+def sight_of(tx: Tx, user: User) -> Sight:
+    """Return what `user` sees, for lists and searches (`haulier.catalog.visibility`)."""
+    return tx.sight(user.user_id, grantees_of(user), sees_all=user.role is Role.ADMIN)
 
 
 def may_see_folder(user: User, folder: Folder) -> bool:
