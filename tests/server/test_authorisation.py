@@ -153,6 +153,7 @@ MATRIX = {
         [401, 403, 201, 201, 201, 200, 403, 200, 403], {"content": b"abc"}
     ),
     ("POST", "/api/files/upload/start"): Row(begin(201), START),
+    ("GET", "/api/files/upload"): Row(LIST),
     ("POST", "/api/files/upload/{session_id}/chunk"): Row(upload(201), CHUNK),
     ("POST", "/api/files/upload/{session_id}/complete"): Row(upload(409)),
     ("GET", "/api/files/upload/{session_id}"): Row(upload(200)),

@@ -158,6 +158,17 @@ class SessionRows:
         statement = statement.order_by(columns.expires_at, columns.session_id).limit(limit)
         return [_session(dict(row)) for row in self._connection.execute(statement).mappings()]
 
+    def open_of(self, owner_id: str, behind: str | None, limit: int) -> list[UploadSession]:
+        """Return an owner's sessions that still receive, by id, from behind `behind` on."""
+        columns = upload_sessions.c
+        statement = select(upload_sessions).where(
+            columns.owner_id == owner_id, columns.status == SessionStatus.RECEIVING
+        )
+        if behind is not None:
+            statement = statement.where(columns.session_id > behind)
+        statement = statement.order_by(columns.session_id).limit(limit)
+        return [_session(dict(row)) for row in self._connection.execute(statement).mappings()]
+
     def whole(self, limit: int) -> list[UploadSession]:
         """Return sessions that still receive although all their bytes are safe.
 

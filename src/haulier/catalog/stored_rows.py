@@ -89,16 +89,19 @@ class StoredRows:
         limit: int,
         *,
         folder: str | None = None,
+        name: str | None = None,
         in_trash: bool = False,
     ) -> list[StoredFile]:
         """Return files of an owner, newest first, from behind the file `before` on.
 
-        With `folder` those that lie in it, but not deeper.
+        With `folder` those that lie in it, but not deeper; with `name` those that are called so.
         """
         is_there = _FILE.deleted_at.is_not(None) if in_trash else _FILE.deleted_at.is_(None)
         statement = select(stored_files).where(_FILE.owner_id == owner_id, is_there)
         if folder is not None:
             statement = statement.where(_FILE.folder == folder)
+        if name is not None:
+            statement = statement.where(_FILE.name == name)
         if before is not None:
             statement = statement.where(_FILE.file_id < before)
         return self._list(statement.order_by(_FILE.file_id.desc()).limit(limit))

@@ -52,8 +52,8 @@ _SHOWN_HEADERS = (
     "Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Link", "Location",
     "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Repr-Digest", "Retry-After",
     "Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version",
-    "Upload-Complete", "Upload-Concat", "Upload-Defer-Length", "Upload-Expires", "Upload-Length",
-    "Upload-Limit", "Upload-Metadata", "Upload-Offset", "X-Request-ID",
+    "Upload-Checksum", "Upload-Complete", "Upload-Concat", "Upload-Defer-Length", "Upload-Expires",
+    "Upload-Length", "Upload-Limit", "Upload-Metadata", "Upload-Offset", "X-Request-ID",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from haulier.core.accounts import StoredFile
-from haulier.core.file_names import clean_folder
+from haulier.core.file_names import clean_folder, clean_name
 from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.files.access import Scope
 from haulier.files.library import FileChange, version_of
@@ -52,13 +52,16 @@ async def list_files(
     user: Reader,
     services: TheServices,
     folder: Annotated[str | None, Query(max_length=1024)] = None,
+    name: Annotated[str | None, Query(max_length=1024)] = None,
     cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """List one's files, newest first: all, or those directly in a folder (`""`: the top)."""
+    """List one's files, newest first: all, those directly in a folder (`""`: the top), those of
+    a name."""
     where = None if folder is None else clean_folder(folder)
+    called = None if name is None else clean_name(name)
     found = await services.catalog.read(
-        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1, folder=where)
+        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1, folder=where, name=called)
     )
     return page_of(found, limit)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from haulier.core.sessions.session import SessionStatus
+from haulier.core.sessions.session import Order, SessionStatus
 
 _ID = "01k9fj2q7vdm3c8x5t0h4n6bwz"
 _SESSION = "5f3c9a1be2d84706a9b8c7d6e5f40312"
@@ -30,6 +30,13 @@ _FILE = {
 
 _FOLDER = {
     "id": _ID, "path": "holiday/2026", "name": "2026", "owner": _ID, "created_at": _TIME,
+}  # fmt: skip
+
+
+_OPEN_UPLOAD = {
+    "session_id": _SESSION, "name": "clip.mp4", "folder": "holiday", "size": 3145728,
+    "bytes": 1048576, "order": "sequential", "created_at": _TIME,
+    "expires_at": "2026-03-02T12:00:00Z",
 }  # fmt: skip
 
 
@@ -193,6 +200,30 @@ class FileUploadProgress(_Answer):
     rate_bps: int
     expires_at: str
     status: SessionStatus
+
+
+class OpenUpload(_Answer):
+    """An upload that is under way; its size is null while nobody told it."""
+
+    model_config = _like(**_OPEN_UPLOAD)
+
+    session_id: str
+    name: str
+    folder: str
+    size: int | None
+    bytes: int
+    order: Order
+    created_at: str
+    expires_at: str
+
+
+class OpenUploads(_Answer):
+    """A page of uploads that are under way."""
+
+    model_config = _like(items=[_OPEN_UPLOAD], next_cursor=None)
+
+    items: list[OpenUpload]
+    next_cursor: str | None
 
 
 class ChunkedSession(_Answer):

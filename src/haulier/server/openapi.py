@@ -59,6 +59,7 @@ _CHUNK = _Answers(
 _TUS = (412, 503)
 _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/api/files/upload/start"): _Answers({201: models.FileUploadSession}, (413, 502, 507)),
+    ("get", "/api/files/upload"): _Answers({200: models.OpenUploads}),
     ("post", "/api/files/upload/{session_id}/chunk"): _CHUNK,
     ("post", "/api/files/upload/{session_id}/complete"): _Answers(
         {200: models.FileChunk, 201: models.FileChunk, 202: models.FileChunk},
@@ -93,13 +94,13 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/tus/"): _Answers(
         {201: None}, (404, *_TAKES_BYTES, 460, *_TUS),
         ("Tus-Resumable", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata",
-         "Upload-Concat", "Upload-Checksum"),
+         "Upload-Concat", "Upload-Checksum", "If-None-Match"),
         ("application/offset+octet-stream",),
     ),
     ("head", "/tus/{session_id}"): _Answers({200: None}, (410, 423, *_TUS), ("Tus-Resumable",)),
     ("patch", "/tus/{session_id}"): _Answers(
         {204: None}, (*_TAKES_BYTES, 460, *_TUS),
-        ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Checksum"),
+        ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Checksum", "If-None-Match"),
         ("application/offset+octet-stream",),
     ),
     ("delete", "/tus/{session_id}"): _Answers({204: None}, (410, 423, *_TUS), ("Tus-Resumable",)),

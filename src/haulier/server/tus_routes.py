@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Send
 
-from haulier.core.file_names import clean_name
+from haulier.core.file_names import clean_folder, clean_name
 from haulier.core.sessions import tus
 from haulier.core.sessions.session import Order, SessionStatus, UploadSession
 from haulier.errors import (
@@ -25,6 +25,7 @@ from haulier.errors import (
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.files.access import Scope, check_upload
+from haulier.files.reception import ONLY_NEW
 from haulier.server.bodies import body_of, length_of
 from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.places import TUS, is_below
@@ -110,7 +111,11 @@ async def offer(services: TheServices) -> Response:
 @router.post("", include_in_schema=False)
 @router.post("/", status_code=201)
 async def create(request: Request, user: Writer, services: TheServices) -> Response:
-    """Begin an upload, with its first bytes where the client sends them along."""
+    """Begin an upload, with its first bytes where the client sends them along.
+
+    The metadata `folder` says where the file goes, `tags` (a JSON object) what it is tagged with.
+    With `If-None-Match: *` the upload is refused where there is a file of its name.
+    """
     check_upload(user)
     check_version(request)
     creation = tus.read_creation(request.headers)
@@ -119,6 +124,8 @@ async def create(request: Request, user: Writer, services: TheServices) -> Respo
         raise ValidationError("concatenation is not offered", hint="Send the file in one upload.")
     name = clean_name(named.get("filename") or named.get("name") or "upload")
     mime_type = named.get("filetype") or named.get("type")
+    folder = clean_folder(named.get("folder", ""))
+    tags = tus.read_tags(named.get("tags", ""))
     if creation.parts and services.joiner is not None:
         final = await services.joiner.begin(
             creation.parts,
@@ -136,7 +143,9 @@ async def create(request: Request, user: Writer, services: TheServices) -> Respo
             size_bytes=creation.size_bytes,
             order=Order.SEQUENTIAL,
             mime_type=mime_type,
-            details=creation.details,
+            folder=folder,
+            tags=tags,
+            details={**creation.details, **_conditions(request)},
         )
     )
     location = location_of(request, session)
@@ -157,6 +166,8 @@ async def state(session: TusSession, services: TheServices) -> Response:
     if session.status is SessionStatus.RECEIVING:
         session = await services.engine.settled(session.session_id)
     headers = tus.state_headers(session)
+    if not session.parts:
+        headers |= tus.checksum_header(session)
     if session.status is SessionStatus.RECEIVING:
         headers |= tus.expires_header(session.expires_at)
     return Response(headers=headers)
@@ -164,7 +175,10 @@ async def state(session: TusSession, services: TheServices) -> Response:
 
 @router.patch("/{session_id}", status_code=204)
 async def append(request: Request, session: TusSession, services: TheServices) -> Response:
-    """Take more bytes."""
+    """Take more bytes.
+
+    With `If-None-Match: *` the upload becomes no file where there is one of its name by then.
+    """
     if session.parts:
         raise FilePermissionError("a final upload takes no bytes", hint="Send them to its parts.")
     if media_type_of(request) != tus.OFFSET_OCTETS:
@@ -173,6 +187,8 @@ async def append(request: Request, session: TusSession, services: TheServices) -
     if offset is None:
         raise ValidationError("Upload-Offset is missing")
     size_bytes = tus.read_number(request.headers, "upload-length")
+    if conditions := _conditions(request):
+        await services.engine.require(session.session_id, conditions)
     return await _append(request, services, session, offset, size_bytes)
 
 
@@ -233,6 +249,11 @@ async def _append(
     if current.status is SessionStatus.RECEIVING:
         headers |= tus.expires_header(current.expires_at)
     return Response(status_code=204, headers=headers)
+
+
+def _conditions(request: Request) -> dict[str, str]:
+    is_only_new = request.headers.get("if-none-match", "").strip() == "*"
+    return {ONLY_NEW: ""} if is_only_new else {}
 
 
 async def _join(joiner: Joiner, session_id: str) -> None:

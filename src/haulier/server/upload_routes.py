@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response, Security
+from fastapi import APIRouter, Query, Request, Response, Security
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
+from haulier.catalog.transaction import Tx
 from haulier.core.accounts import User
 from haulier.core.file_names import clean_folder, clean_name
 from haulier.core.records import format_time, utc_now
@@ -22,7 +23,7 @@ from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import FileSizeError, UsageError, ValidationError
 from haulier.files.access import Scope, check_upload
 from haulier.server.chunk_bodies import read_chunk
-from haulier.server.identity import CurrentUser, TheServices, Writer
+from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.job_routes import job_of
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
@@ -45,6 +46,37 @@ class FileUploadRequest(BaseModel):
     chunk_size: int | None = Field(default=None, ge=1, le=_LARGEST_CHUNK_BYTES)
     tags: dict[str, str] = Field(default_factory=dict, max_length=50)
     folder: str | None = Field(default=None, max_length=1024)
+
+
+@router.get("")
+async def list_uploads(
+    user: Reader,
+    services: TheServices,
+    cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """List one's uploads that are under way, begun by whichever protocol, by id."""
+
+    def look(tx: Tx) -> list[tuple[UploadSession, int]]:
+        found = tx.sessions.open_of(user.user_id, cursor, limit + 1)
+        return [(one, one.offset or tx.sessions.arrived(one).size_bytes) for one in found]
+
+    found = await services.catalog.read(look)
+    items = [
+        {
+            "session_id": one.session_id,
+            "name": one.name,
+            "folder": one.folder or "",
+            "size": one.size_bytes,
+            "bytes": received_bytes,
+            "order": one.order,
+            "created_at": format_time(one.created_at),
+            "expires_at": format_time(one.expires_at),
+        }
+        for one, received_bytes in found[:limit]
+    ]
+    more = items[-1]["session_id"] if len(found) > limit else None
+    return {"items": items, "next_cursor": more}
 
 
 async def own_chunks(session_id: str, user: CurrentUser, services: TheServices) -> UploadSession:

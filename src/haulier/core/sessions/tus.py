@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ OFFSET_OCTETS = "application/offset+octet-stream"
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MOST_METADATA_CHARACTERS = 8192
 _MOST_PARTS = 1000
+_MOST_TAGS = 50
+_MOST_TAG_CHARACTERS = 255
 _SESSION_ID = re.compile(r"[0-9a-z]{20,32}", re.ASCII)
 
 
@@ -139,6 +142,26 @@ def parse_metadata(text: str) -> dict[str, str]:
     return found
 
 
+def read_tags(text: str) -> dict[str, str]:
+    """Read the tags that a client names in the metadata `tags`: a JSON object of texts.
+
+    Raises:
+        ValidationError: it is none, or there is too much in it.
+    """
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise ValidationError("`tags` in Upload-Metadata is a JSON object whose values are texts")
+    longest = max((len(one) for pair in found.items() for one in pair), default=0)
+    if len(found) > _MOST_TAGS or longest > _MOST_TAG_CHARACTERS:
+        raise ValidationError(
+            f"a file has at most {_MOST_TAGS} tags of {_MOST_TAG_CHARACTERS} characters"
+        )
+    return found
+
+
 def read_checksum(value: str) -> str:
     """Return `Upload-Checksum` (`algorithm base64`) as `algorithm:hex`.
 
@@ -171,6 +194,12 @@ def state_headers(session: UploadSession) -> dict[str, str]:
     if concat := session.details.get("concat"):
         headers["Upload-Concat"] = concat
     return headers
+
+
+def checksum_header(session: UploadSession) -> dict[str, str]:
+    """Return `Upload-Checksum` of the bytes before the offset; the protocol has it in requests."""
+    value = base64.b64encode(session.crc64nvme.to_bytes(8)).decode()
+    return {"Upload-Checksum": f"crc64nvme {value}"}
 
 
 def expires_header(moment: datetime) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from haulier.catalog.catalog import Catalog
@@ -311,6 +311,19 @@ class SessionEngine:
     async def forget(self, session_id: str) -> None:
         """Forget a session that has ended; one that has not stays, and a file as well."""
         await self._catalog.transaction(lambda tx: tx.sessions.delete(session_id))
+
+    async def require(self, session_id: str, details: Mapping[str, str]) -> None:
+        """Add to what the session's hooks look at when it is completed.
+
+        Raises:
+            FileNotFoundError: there is none with that id.
+            SessionGone, SessionConflict: it is over, or complete already.
+        """
+        async with self._locks.hold(f"upload:{session_id}"):
+            session = await self.get(session_id)
+            session.check_open()
+            required = replace(session, details={**session.details, **details})
+            await self._catalog.transaction(lambda tx: tx.sessions.put(required))
 
     async def set_size(self, session_id: str, size_bytes: int) -> UploadSession:
         """Take a size that the client tells later; see `UploadSession.with_size`."""
