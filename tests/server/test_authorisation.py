@@ -14,8 +14,10 @@ from starlette.routing import Route
 from haulier.core.accounts import Role
 from haulier.files.tokens import TokenKind
 from haulier.server.app import create_app
+from haulier.server.identity import get_current_user
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import open_services
+from haulier.server.shortcuts import Shortcut
 from haulier.settings import Settings
 from recordings import wav
 
@@ -317,7 +319,7 @@ def each_route(routes):
         if included is not None:
             assert not route.include_context.prefix, "prefixes are the routers' own"
             yield from each_route(included.routes)
-        else:
+        elif not isinstance(route, Shortcut):
             kinds = Route | APIRoute | APIWebSocketRoute
             assert isinstance(route, kinds), f"{route} is of a new kind: ask for it here"
             yield route
@@ -360,6 +362,48 @@ async def test_who_may_do_it(world, method, template):
         if answer.status_code == 401:
             assert answer.headers["www-authenticate"] == "Bearer"
     assert found == dict(zip(ASKING, row.expected, strict=True))
+
+
+SHORT = [
+    ("GET", "/api/files/{file_id}/download"),
+    ("HEAD", "/api/files/{file_id}/download"),
+    ("POST", "/api/files/upload/{session_id}/chunk"),
+    ("HEAD", "/tus/{session_id}"),
+    ("PATCH", "/tus/{session_id}"),
+]
+
+
+def test_shortcuts_lead_to_routes_in_the_matrix():
+    shortcuts = [one for one in create_app(Settings.load()).routes if isinstance(one, Shortcut)]
+    found = {(method, one.path) for one in shortcuts for method in one.methods}
+    assert found == set(SHORT)
+
+
+@pytest.mark.parametrize(("method", "template"), SHORT, ids=lambda part: part)
+async def test_a_shortcut_and_the_ordinary_way_answer_alike(world, method, template):
+    row = MATRIX[method, template]
+    for name, expected in zip(ASKING, row.expected, strict=True):
+        found = []
+        for query in ({}, {"ordinary": "way"}):
+            path = await world.path_of(template)
+            answer = await world.ask(method, path, name, params=query, **row.request)
+            is_json = answer.content and answer.headers["content-type"].endswith("json")
+            told = answer.json() if is_json else {}
+            headers = set(answer.headers) - {"repr-digest"}  # which a job finds out meanwhile
+            found.append((answer.status_code, headers, told.get("code"), list(told)))
+        assert found[0] == found[1]
+        assert found[0][0] == expected
+
+
+@pytest.mark.parametrize(("method", "template"), SHORT, ids=lambda part: part)
+async def test_a_shortcut_asks_whom_the_application_names(world, method, template):
+    def somebody():
+        return world.users["other"]
+
+    path = await world.path_of(template)
+    world.app.dependency_overrides[get_current_user] = somebody
+    answer = await world.ask(method, path, "owner", **MATRIX[method, template].request)
+    assert answer.status_code == 404, "it is another's"
 
 
 GUARDED = [key for key, row in MATRIX.items() if row.expected[0] == 401 and key[1] != "/auth/token"]

@@ -37,6 +37,7 @@ from haulier.server.observing import Observed
 from haulier.server.openapi import describe
 from haulier.server.problems import RequestIds, install
 from haulier.server.services import Services, open_services
+from haulier.server.shortcuts import install_shortcuts
 from haulier.settings import Settings
 
 # What the clients of tus, resumable HTTP and chunks send and read in browsers.
@@ -101,6 +102,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
     routes = [route for family in families for route in family.router.routes]
     app.state.routes = [route for route in routes if isinstance(route, APIRoute)]
     describe(app)
+    install_shortcuts(app)
     app.add_middleware(tus_routes.TusVersions)
     if origins := settings.server.cors_origins:
         app.add_middleware(

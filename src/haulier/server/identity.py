@@ -120,15 +120,15 @@ def count(connection: HTTPConnection, services: Services, user: User) -> None:
         raise
 
 
-async def _noted_user(request: Request, user: Annotated[User, Depends(get_current_user)]) -> User:
+async def note_user(request: Request, user: Annotated[User, Depends(get_current_user)]) -> User:
     # For the logs, also where an application says itself who is asking.
     request.state.user = user.name
     return user
 
 
 TheServices = Annotated[Services, Depends(get_services)]
-CurrentUser = Annotated[User, Depends(_noted_user)]
-Reader = Annotated[User, Security(_noted_user, scopes=[Scope.READ])]
-Writer = Annotated[User, Security(_noted_user, scopes=[Scope.WRITE])]
-Person = Annotated[User, Security(_noted_user, scopes=[ACCOUNT])]
-Administrator = Annotated[User, Security(_noted_user, scopes=[Scope.ADMIN])]
+CurrentUser = Annotated[User, Depends(note_user)]
+Reader = Annotated[User, Security(note_user, scopes=[Scope.READ])]
+Writer = Annotated[User, Security(note_user, scopes=[Scope.WRITE])]
+Person = Annotated[User, Security(note_user, scopes=[ACCOUNT])]
+Administrator = Annotated[User, Security(note_user, scopes=[Scope.ADMIN])]

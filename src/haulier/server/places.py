@@ -10,15 +10,20 @@ TUS = "/tus"
 RESUMABLE = "/resumable"
 
 
+def path_of(scope: Scope) -> str:
+    """Return the request's path as our routes name it, wherever we are mounted."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
 def is_below(scope: Scope, prefix: str) -> bool:
-    """Tell whether the request's path is `prefix` or lies below it, wherever we are mounted."""
-    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    """Tell whether the request's path is `prefix` or lies below it."""
+    path = path_of(scope)
     return path == prefix or path.startswith(f"{prefix}/")
 
 
 def methods_at(request: Request) -> list[str]:
     """Return the methods that the routes at the request's path know."""
-    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+    path = path_of(request.scope)
     routes: list[APIRoute] = request.app.state.routes
     # Where the paths of several routes fit, the first is meant.
     meant = next((route.path for route in routes if route.path_regex.match(path)), None)
