@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from haulier.journeys.archive.api import restore, upload
     from haulier.journeys.delivery.manager import UploadManager
     from haulier.journeys.recording.manager import OfflineAudioManager
+    from haulier.media.advice import CompressionStrategy
+    from haulier.media.compression import CompressionManager
     from haulier.media.finding import (
         FileSizeAnalyzer,
         MediaFile,
@@ -50,6 +52,8 @@ _HOMES = {
     "BatchReport": "haulier.transfer.batches",
     "Catalog": "haulier.catalog.catalog",
     "ChunkedUploadManager": "haulier.transfer.chunked_upload",
+    "CompressionManager": "haulier.media.compression",
+    "CompressionStrategy": "haulier.media.advice",
     "DiscordUploadProcessor": "haulier.discord.processor",
     "DownloadManager": "haulier.transfer.download_manager",
     "DownloadRequest": "haulier.transfer.download_manager",
@@ -88,6 +92,8 @@ __all__ = [
     "BatchReport",
     "Catalog",
     "ChunkedUploadManager",
+    "CompressionManager",
+    "CompressionStrategy",
     "DiscordUploadProcessor",
     "DownloadManager",
     "DownloadRequest",

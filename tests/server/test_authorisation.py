@@ -121,6 +121,7 @@ MATRIX = {
     ("PATCH", "/api/admin/users/{user_id}"): Row(ADMIN, {"json": {"quota": 5}}),
     ("DELETE", "/api/admin/users/{user_id}"): Row(admin(204)),
     ("GET", "/api/files"): Row(LIST),
+    ("GET", "/api/files/config"): Row(LIST),
     ("GET", "/api/files/search"): Row(LIST, {"params": {"q": "a"}}),
     ("GET", "/api/files/{file_id}"): Row(READ_OWN),
     ("GET", "/api/files/{file_id}/download"): Row(READ_OWN),

@@ -13,9 +13,9 @@ from haulier.errors import ChunksMissing
 from haulier.server.identity import TheServices, Writer
 from haulier.server.job_routes import job_of
 from haulier.server.json_route import JsonRoute
+from haulier.server.models import FileUploadRequest
 from haulier.server.problems import problem
 from haulier.server.upload_routes import (
-    FileUploadRequest,
     OwnChunks,
     begin,
     file_of,

@@ -11,6 +11,7 @@ from haulier.core.sessions.session import Order, SessionStatus
 _ID = "01k9fj2q7vdm3c8x5t0h4n6bwz"
 _SESSION = "5f3c9a1be2d84706a9b8c7d6e5f40312"
 _TIME = "2026-03-01T12:00:00Z"
+_LARGEST_CHUNK_BYTES = 100 << 20
 
 
 class _Answer(BaseModel):
@@ -125,6 +126,25 @@ class BulkOutcome(_Answer):
     detail: str | None = None
 
 
+class FileStorageConfig(_Answer):
+    """Which files are taken and how they are kept; sizes are in bytes."""
+
+    model_config = _like(
+        max_file_size=None, max_json_file_size=104857600, allowed_types=["image/*", "video/mp4"],
+        checksums=["sha256", "crc64nvme"], durability="chunk", scans=True, upload_ttl_hours=24,
+        trash_retention_days=30,
+    )  # fmt: skip
+
+    max_file_size: int | None = Field(description="null: what the disk holds")
+    max_json_file_size: int = Field(description="of files sent by /api/files/upload")
+    allowed_types: list[str] = Field(description="none: all")
+    checksums: list[str] = Field(description="the algorithms that chunks and files may name")
+    durability: Literal["none", "chunk", "complete"]
+    scans: bool = Field(description="whether files are looked at for malware")
+    upload_ttl_hours: int = Field(description="how long an upload may rest without bytes")
+    trash_retention_days: int | None = Field(description="null: for ever")
+
+
 class FolderMetadata(_Answer):
     """What is known of a folder."""
 
@@ -144,6 +164,18 @@ class FolderList(_Answer):
 
     items: list[FolderMetadata]
     next_cursor: str | None
+
+
+class FileUploadRequest(BaseModel):
+    """What is said of a file before it is sent."""
+
+    name: str = Field(min_length=1, max_length=1024, examples=["clip.mp4"])
+    size: int | None = Field(default=None, ge=0, examples=[3145728])
+    mime_type: str | None = Field(default=None, max_length=255)
+    checksum: str | None = Field(default=None, max_length=200)
+    chunk_size: int | None = Field(default=None, ge=1, le=_LARGEST_CHUNK_BYTES)
+    tags: dict[str, str] = Field(default_factory=dict, max_length=50)
+    folder: str | None = Field(default=None, max_length=1024)
 
 
 class FileUploadSession(_Answer):
@@ -351,8 +383,8 @@ class FileShareLink(_Answer):
     url: str | None = None
 
 
-class SignedLink(_Answer):
-    """An address of a file that needs no header, for a while."""
+class FileDownloadResponse(_Answer):
+    """Where a file's bytes are to be had without a header, for a while."""
 
     model_config = _like(url="https://files.example/l/01k9fj…", expires_at=_TIME)
 

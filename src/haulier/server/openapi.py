@@ -125,6 +125,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("get", "/api/files/admin/audit"): _Answers({200: models.AuditPage}, (403,)),
     ("get", "/api/files/admin/metrics"): _Answers({200: models.AdminMetrics}, (403,)),
     ("get", "/api/files"): _Answers({200: models.FileList}),
+    ("get", "/api/files/config"): _Answers({200: models.FileStorageConfig}),
     ("get", "/api/files/search"): _Answers({200: models.FileList}),
     ("get", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}),
     ("patch", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}, (409, 412, 413)),
@@ -161,7 +162,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/auth/logout"): _Answers({204: None}),
     ("post", "/auth/password"): _Answers({200: models.TokenPair}, (413,)),
     ("post", "/auth/ticket"): _Answers({201: models.Ticket}),
-    ("post", "/api/files/{file_id}/link"): _Answers({201: models.SignedLink}, (413,)),
+    ("post", "/api/files/{file_id}/link"): _Answers({201: models.FileDownloadResponse}, (413,)),
     ("get", "/l/{token}"): _Answers(
         {200: "*/*", 206: "*/*", 307: None, 304: None}, (403, 404, 410, 416, 423, 502),
         ("Range", "If-Range", "If-None-Match", "If-Modified-Since"),

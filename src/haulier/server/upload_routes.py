@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response, Security
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from haulier.catalog.transaction import Tx
@@ -26,26 +25,14 @@ from haulier.server.chunk_bodies import read_chunk
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.job_routes import job_of
 from haulier.server.json_route import JsonRoute
+from haulier.server.models import FileUploadRequest
 from haulier.server.services import Services
 from haulier.server.shown import metadata_of
 from haulier.transfer.sessions.engine import ChunkReceipt, NewUpload
 
 _MIB = 1 << 20
-_LARGEST_CHUNK_BYTES = 100 * _MIB
 
 router = APIRouter(prefix="/api/files/upload", tags=["uploads"], route_class=JsonRoute)
-
-
-class FileUploadRequest(BaseModel):
-    """What is said of a file before it is sent."""
-
-    name: str = Field(min_length=1, max_length=1024, examples=["clip.mp4"])
-    size: int | None = Field(default=None, ge=0, examples=[3145728])
-    mime_type: str | None = Field(default=None, max_length=255)
-    checksum: str | None = Field(default=None, max_length=200)
-    chunk_size: int | None = Field(default=None, ge=1, le=_LARGEST_CHUNK_BYTES)
-    tags: dict[str, str] = Field(default_factory=dict, max_length=50)
-    folder: str | None = Field(default=None, max_length=1024)
 
 
 @router.get("")
