@@ -76,6 +76,7 @@ def test_every_reference_leads_somewhere(page):
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(600)
 def test_schemathesis_finds_nothing(server, tmp_path):
     program = Path(sys.executable).with_name("schemathesis")
     (tmp_path / "hooks.py").write_text(HOOKS)

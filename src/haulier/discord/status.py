@@ -1,63 +1,42 @@
-"""One message that tells how far a delivery is, edited in place."""
+"""The message in Discord that tells how far a delivery is."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haulier.discord.answers import to_error
 from haulier.discord.places import Place
+from haulier.transfer.status_line import EditedStatusLine
 
 if TYPE_CHECKING:
     import discord
 
-_log = logging.getLogger(__name__)
 _MOST_CHARS = 1900
 
 
-class DiscordStatusLine:
+class DiscordStatusLine(EditedStatusLine):
     """A message that is sent when first told, and edited from then on.
-
-    What comes sooner than `interval_s` after the last edit is left out, unless it is to be shown at
-    once. A message that can't be sent or edited does not stop the delivery.
 
     Args:
         place: where it stands.
-        interval_s: seconds between edits.
-        clock: seconds that never jump.
+        **pace: `interval_s` and `clock` of `EditedStatusLine`.
     """
 
-    def __init__(
-        self,
-        place: Place,
-        *,
-        interval_s: float = 1.5,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, place: Place, **pace: Any) -> None:
+        super().__init__(most_chars=_MOST_CHARS, **pace)
         self._place = place
-        self._interval_s = interval_s
-        self._clock = clock
         self._message: discord.Message | None = None
-        self._shown = ""
-        self._next_at = float("-inf")
 
-    async def tell(self, text: str, *, at_once: bool = False) -> None:
-        """Show a text in place of the one that stood there."""
+    async def show(self, text: str) -> None:
+        """Send or edit the message; raises what discord.py raises."""
         import discord
 
-        text = text[:_MOST_CHARS]
-        if text == self._shown or (not at_once and self._clock() < self._next_at):
+        if self._message is None:
+            self._message = await self._place.send(text)
             return
-        try:
-            if self._message is None:
-                self._message = await self._place.send(text)
-            else:
-                await self._message.edit(
-                    content=text, allowed_mentions=discord.AllowedMentions.none()
-                )
-            self._shown = text
-        except Exception as error:  # noqa: BLE001 (whatever it is, the files matter more)
-            _log.warning("the progress can't be shown: %s", to_error(error).message)
-        self._next_at = self._clock() + self._interval_s
+        nobody = discord.AllowedMentions.none()
+        await self._message.edit(content=text, allowed_mentions=nobody)
+
+    def told_of(self, error: Exception) -> str:
+        """Return what Discord's answer means."""
+        return to_error(error).message

@@ -166,9 +166,23 @@ async def _open_max(settings: Settings, chat: str, board: ProgressBoard) -> Asyn
         workers = None
         if all(find_spec(name) for name in ("PIL", "av")):  # else MAX checks pixels and minutes
             workers = await stack.enter_async_context(Workers())
-        preparer = Preparer(workers=workers, scanner=_scanner(settings))
-        uploader = Uploader(client, state_folder=settings.general.data / "max" / "uploads")
-        yield _Max(FileManager(client, uploader=uploader, preparer=preparer, board=board), to)
+        yield _Max(open_max_files(settings, client, workers=workers, board=board), to)
+
+
+def open_max_files(
+    settings: Settings,
+    client: MaxClient,
+    *,
+    workers: Workers | None,
+    board: ProgressBoard | None = None,
+) -> FileManager:
+    """Return what sends files as the settings say, whose uploads outlive the process."""
+    return FileManager(
+        client,
+        uploader=Uploader(client, state_folder=settings.general.data / "max" / "uploads"),
+        preparer=Preparer(workers=workers, scanner=_scanner(settings)),
+        board=board,
+    )
 
 
 def open_max_client(settings: Settings) -> MaxClient:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from haulier import errors
 from haulier.max.models import Message
@@ -11,6 +12,8 @@ from haulier.max.outgoing import MOST_ATTACHMENTS
 from haulier.max.preparing import Prepared
 from haulier.max.upload_types import UploadType
 from haulier.max.uploads import Uploaded
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +42,20 @@ class SentFile:
 
 def groups_of(files: Sequence[Prepared]) -> list[list[Prepared]]:
     """Return what goes into one message each, in the order given."""
-    groups: list[list[Prepared]] = []
+    return grouped(files, lambda file: file.type.is_grouped)
+
+
+def grouped(files: Sequence[T], may_join: Callable[[T], bool]) -> list[list[T]]:
+    """Put files that follow each other into one message where MAX shows them together.
+
+    Args:
+        files: in the order in which they are shown.
+        may_join: whether a file may share a message.
+    """
+    groups: list[list[T]] = []
     for file in files:
         last = groups[-1] if groups else []
-        joins = file.type.is_grouped and bool(last) and last[0].type.is_grouped
+        joins = bool(last) and may_join(file) and may_join(last[0])
         if joins and len(last) < MOST_ATTACHMENTS:
             last.append(file)
         else:

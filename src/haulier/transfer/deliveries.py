@@ -27,6 +27,13 @@ Smaller = Callable[[MediaFile], Awaitable[MediaFile]]
 """Returns a smaller copy of a file that was refused; raises HaulierError where there is none."""
 Sleep = Callable[[float], Awaitable[None]]
 
+_OF_ONE_MESSAGE = (
+    errors.ChatError,
+    errors.SourceError,
+    errors.MediaError,
+    errors.FileError,
+    errors.Transient,
+)
 _NO_USE_TO_GO_ON = (errors.ChatDenied, errors.BadBotToken, errors.ChatNotFound, errors.Transient)
 
 
@@ -39,7 +46,11 @@ class Sender(Protocol):
         ...
 
     async def send(self, consignment: Consignment) -> str:
-        """Send one message and return its id; raises ChatError, SourceError or Transient."""
+        """Send one message and return its id.
+
+        Raises:
+            ChatError, SourceError, MediaError, FileError, Transient: why it is not there.
+        """
         ...
 
     async def find(self, consignment: Consignment, taken: frozenset[str]) -> str | None:
@@ -114,7 +125,7 @@ class Delivery:
         )
         try:
             message_id = await self._sent()
-        except (errors.ChatError, errors.SourceError, errors.Transient) as error:
+        except _OF_ONE_MESSAGE as error:
             await self._refused(error, tally)
             return
         await self._change(state=ConsignmentState.SENT, message_id=message_id, error=None)

@@ -23,6 +23,10 @@ from haulier.journeys.archive.open import open_catalog
 from haulier.journeys.delivery.fitting import Fitted, Fitter, open_fitter
 from haulier.journeys.delivery.ledger import CatalogLedger, open_ledger
 from haulier.journeys.delivery.rooms import claimed, clean_up, mark_kept, remove_expired
+from haulier.journeys.sending import open_max_client, open_max_files
+from haulier.max.client import MaxClient
+from haulier.max.processor import PLATFORM as MAX
+from haulier.max.processor import MaxUploadProcessor
 from haulier.media.finding import MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
 from haulier.settings import Settings
@@ -62,6 +66,7 @@ class UploadManager:
         self._processors: dict[str, BaseUploadProcessor] = {
             PLATFORM: _discord(self._chat, self._fitter)
         }
+        self._max_client: MaxClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,16 +80,18 @@ class UploadManager:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the processes that look into files, and close the catalog that was opened here."""
+        """End the processes that look into files, and close what was opened here."""
         await self._workers.aclose()
+        if self._max_client is not None:
+            await self._max_client.aclose()
         if self._own_catalog is not None:
             await self._own_catalog.aclose()
 
     def register_processor(self, name: str, processor: BaseUploadProcessor) -> None:
         """Have a platform served by a processor, whoever served it before.
 
-        Packages add platforms by entry points in the group `haulier.upload_processors`: a class
-        or function that returns a processor.
+        `discord` and `max` are there already. Packages add platforms by entry points in the group
+        `haulier.upload_processors`: a class or function that returns a processor.
         """
         self._processors[name] = processor
 
@@ -108,7 +115,7 @@ class UploadManager:
 
         Raises:
             UnknownReference: no processor has that name.
-            CatalogError, ConfigurationError: the catalog can't be opened.
+            CatalogError, ConfigurationError: the catalog can't be opened, or a setting is missing.
         """
         began = time.monotonic()
         processor = self._processor(platform)
@@ -193,13 +200,22 @@ class UploadManager:
             await asyncio.to_thread(remove_expired, requests, hours)
 
     def _processor(self, name: str) -> BaseUploadProcessor:
+        if name == MAX and name not in self._processors:
+            self._processors[name] = self._open_max()
         if name not in self._processors:
             found = entry_points(group=ENTRY_POINTS, name=name)
             if not found:
-                known = ", ".join(sorted({*self._processors, *_plugged_in()}))
+                known = ", ".join(sorted({*self._processors, MAX, *_plugged_in()}))
                 raise UnknownReference(f"no platform is called {name!r}", hint=f"Use {known}.")
             self._processors[name] = next(iter(found)).load()()
         return self._processors[name]
+
+    def _open_max(self) -> MaxUploadProcessor:
+        client = self._max_client = open_max_client(self._settings)
+        files = open_max_files(self._settings, client, workers=self._workers)
+        return MaxUploadProcessor(
+            client, files=files, updates=self._chat.upload_enable_progress_updates
+        )
 
     async def _open_catalog(self) -> Catalog:
         if self._catalog is not None:
