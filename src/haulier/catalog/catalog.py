@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from haulier.catalog.engines import (
     sqlite_writer,
 )
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
+from haulier.catalog.recall import Recall
 from haulier.catalog.schema import HEAD, migrate, read_version, refuse_newer
 from haulier.catalog.transaction import Tx
 from haulier.core.records import FileRecord, OperationRecord
@@ -44,6 +45,7 @@ class Catalog:
 
     def __init__(self, url: URL) -> None:
         self._url = url
+        self._recall = Recall(url)
         if is_sqlite(url):
             self._writer, self._reader = sqlite_writer(url), sqlite_reader(url)
             self._write_threads = ThreadPoolExecutor(1, "catalog-writer")
@@ -93,6 +95,22 @@ class Catalog:
     async def read(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a thread on one snapshot; it can't write."""
         return await self._run(self._read_threads, partial(self._within, self._reader, work))
+
+    async def recall(self, key: Hashable, work: Callable[[Tx], T]) -> T:
+        """As `read`, but return what `work` returned for `key` before if nothing changed since.
+
+        For what is asked all the time. `work` has to depend on `key` and the catalog alone.
+        """
+        # Before it is read: what is found is as new as that, or newer.
+        version = self._recall.version()
+        if version is None:
+            return await self.read(work)
+        known: T | None = self._recall.get(key)
+        if known is not None:
+            return known
+        found = await self.read(work)
+        self._recall.keep(key, version, found)
+        return found
 
     async def get_operation(self, operation_id: str) -> OperationRecord:
         """Return the operation by its id or an unambiguous prefix of at least 6 characters.
@@ -165,6 +183,7 @@ class Catalog:
     def _close(self) -> None:
         self._write_threads.shutdown()
         self._read_threads.shutdown()
+        self._recall.close()
         self._writer.dispose()
         self._reader.dispose()
 

@@ -67,7 +67,10 @@ class Library:
 
     async def get(self, user: User, file_id: str, *, in_trash: bool = False) -> StoredFile:
         """Return a file that is not in the trash, or one that is."""
-        return await self._catalog.read(lambda tx: find(tx, user, file_id, in_trash=in_trash))
+        key = (user, file_id, in_trash)
+        return await self._catalog.recall(
+            key, lambda tx: find(tx, user, file_id, in_trash=in_trash)
+        )
 
     async def change(
         self, user: User, file_id: str, change: FileChange, *, if_match: str | None = None
