@@ -14,12 +14,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import httptools
+from starlette.types import Message, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from haulier.server.guarded import GuardedProtocol
+from haulier.server.zero_copy import MESSAGE, FileSender
 
 _BUFFER_BYTES = 1 << 20
 _BUFFERS = 4
@@ -126,6 +129,17 @@ class Connection(GuardedProtocol):
         self._scratch = memoryview(bytearray(64 << 10))
         self._body: _Body | None = None
         self._discarded = 0
+        self._sender: FileSender | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        if self.scheme == "http":
+            self._sender = FileSender(transport, drain_s=self.drain_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._sender is not None:
+            self._sender.lost()
+        super().connection_lost(exc)
 
     def get_buffer(self, _size_hint: int) -> memoryview:
         return self._scratch if self._body is None else self._body.room()
@@ -158,6 +172,10 @@ class Connection(GuardedProtocol):
             extensions[_INTERIM] = lambda head: self._interrupt(cycle, head)
         if length:
             extensions[_EXTENSION] = lambda: self._begin(cycle, length)
+        if self._sender is not None:
+            extensions[MESSAGE] = {}
+            # Its task has not begun to run yet.
+            cycle.send = partial(_send, cycle, self._sender, cycle.send)  # type: ignore[method-assign, arg-type]  # its types are closed
 
     def _interrupt(self, cycle: RequestResponseCycle, head: bytes) -> None:
         # Not while an earlier answer is under way, nor when this one has begun.
@@ -196,6 +214,27 @@ class Connection(GuardedProtocol):
         body.cycle.message_event.set()
         # The old parser still waits for a body that went past it.
         self.parser = httptools.HttpRequestParser(self)
+
+
+async def _send(
+    cycle: RequestResponseCycle, sender: FileSender, send: Send, message: Message
+) -> None:
+    if message["type"] != MESSAGE:
+        await send(message)
+        return
+    await cycle.flow.drain()
+    if cycle.disconnected:
+        return
+    count = message["count"]
+    if count > cycle.expected_content_length:
+        raise RuntimeError("Response content longer than Content-Length")
+    try:
+        await sender.send(message["file"], message["offset"], count)
+    except ConnectionError:
+        cycle.disconnected = True
+        cycle.transport.close()
+    else:
+        cycle.expected_content_length -= count
 
 
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int:

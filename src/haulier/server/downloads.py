@@ -11,14 +11,15 @@ from email.utils import format_datetime
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from haulier.core.accounts import StoredFile
 from haulier.core.file_names import content_disposition
 from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
 from haulier.core.sessions.chunks import Span
 from haulier.server.problems import problem
-from haulier.transfer.sessions.staging import LinkingStage, Stage
+from haulier.server.zero_copy import MESSAGE as ZERO_COPY
+from haulier.transfer.sessions.staging import LinkingStage, OpeningStage, Stage
 
 # What browsers show without running anything of it on our origin.
 _INLINE = frozenset(
@@ -31,7 +32,12 @@ _INLINE = frozenset(
 
 
 _LINK_EXPIRES_S = 15 * 60
+# Below it one write of head and bytes together is cheaper.
+_FEWEST_ZERO_COPY_BYTES = 128 << 10
 _WHOLE = Span(0, 0)
+
+Part = tuple[bytes, Span]
+"""What goes before some bytes of the file, and which bytes."""
 
 
 class Downloads:
@@ -54,6 +60,7 @@ class Downloads:
     ) -> None:
         self.stage = stage
         self.sent = sent
+        self.files = stage if isinstance(stage, OpeningStage) else None
         self._links = stage if redirects and isinstance(stage, LinkingStage) else None
         self._x_accel_prefix = x_accel_prefix
 
@@ -135,7 +142,7 @@ class RangeFile(Response):
         stored = self._stored
         headers = {**self._validators(), **self._description(), "Accept-Ranges": "bytes"}
         if spans is None:
-            parts = [(b"", Span(0, stored.size_bytes))]
+            parts: list[Part] = [(b"", Span(0, stored.size_bytes))]
         elif len(spans) == 1:
             parts = [(b"", spans[0])]
             headers["Content-Range"] = _content_range(spans[0], stored.size_bytes)
@@ -149,7 +156,7 @@ class RangeFile(Response):
         if scope["method"] == "HEAD":
             await self._head(send, status, headers)
         else:
-            await self._send_parts(send, status, headers, parts)
+            await self._send_parts(scope, send, (status, headers), parts)
         await send({"type": "http.response.body", "body": b""})
         # A player that goes on elsewhere in the file downloads nothing new.
         if scope["method"] == "GET" and any(span.offset == 0 for span in spans or [_WHOLE]):
@@ -159,21 +166,33 @@ class RangeFile(Response):
         self._downloads.sent(self._stored, scope.get("state", {}).get("user"))
 
     async def _send_parts(
-        self, send: Send, status: int, headers: dict[str, str], parts: list[tuple[bytes, Span]]
+        self, scope: Scope, send: Send, head: tuple[int, dict[str, str]], parts: list[Part]
     ) -> None:
-        for number, (head, span) in enumerate(parts):
+        for number, (lead, span) in enumerate(parts):
             async with AsyncExitStack() as stack:
-                pieces = None
-                if span.length:
-                    reading = self._downloads.stage.read(self._stored.content_id, span)
-                    pieces = await stack.enter_async_context(reading)
+                messages = await self._open(scope, span, stack) if span.length else None
                 # What can't be opened must not be promised.
                 if number == 0:
-                    await self._head(send, status, headers)
-                if head:
-                    await send({"type": "http.response.body", "body": head, "more_body": True})
-                if pieces is not None:
-                    await _send_pieces(send, pieces)
+                    await self._head(send, *head)
+                if lead:
+                    await send({"type": "http.response.body", "body": lead, "more_body": True})
+                if messages is not None:
+                    async for message in messages:
+                        await send(message)
+
+    async def _open(
+        self, scope: Scope, span: Span, stack: AsyncExitStack
+    ) -> AsyncIterator[Message]:
+        """Open bytes of the file; return the messages that carry them while `stack` is open."""
+        files, content_id = self._downloads.files, self._stored.content_id
+        if (
+            files is not None
+            and span.length >= _FEWEST_ZERO_COPY_BYTES
+            and ZERO_COPY in scope.get("extensions", {})
+        ):
+            return _by_the_server(stack.enter_context(files.open(content_id)), span)
+        reading = self._downloads.stage.read(content_id, span)
+        return _copied(await stack.enter_async_context(reading))
 
     async def _head(self, send: Send, status: int, headers: dict[str, str]) -> None:
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -205,18 +224,21 @@ class RangeFile(Response):
         return headers
 
 
-async def _send_pieces(send: Send, pieces: AsyncIterator[bytes | bytearray]) -> None:
+async def _by_the_server(file: int, span: Span) -> AsyncIterator[Message]:
+    told = {"file": file, "offset": span.offset, "count": span.length, "more_body": True}
+    yield {"type": ZERO_COPY, **told}
+
+
+async def _copied(pieces: AsyncIterator[bytes | bytearray]) -> AsyncIterator[Message]:
     async for piece in pieces:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        yield {"type": "http.response.body", "body": piece, "more_body": True}
 
 
 def _content_range(span: Span, size_bytes: int) -> str:
     return f"bytes {span.offset}-{span.end - 1}/{size_bytes}"
 
 
-def _multipart(
-    spans: list[Span], boundary: str, content_type: str, size_bytes: int
-) -> list[tuple[bytes, Span]]:
+def _multipart(spans: list[Span], boundary: str, content_type: str, size_bytes: int) -> list[Part]:
     parts = []
     for number, span in enumerate(spans):
         lead = "" if number == 0 else "\r\n"

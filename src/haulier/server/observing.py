@@ -11,6 +11,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haulier.server.metrics import Metrics
+from haulier.server.zero_copy import MESSAGE
 
 _UNKNOWN = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -50,6 +51,8 @@ class Observed:
                 status = message["status"]
             elif message["type"] == "http.response.body":
                 sent_bytes += len(message.get("body", b""))
+            elif message["type"] == MESSAGE:
+                sent_bytes += message["count"]
             await send(message)
 
         state = scope.setdefault("state", {})

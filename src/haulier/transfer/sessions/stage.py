@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -146,12 +146,22 @@ class LocalStage:
         Raises:
             ExternalServiceError: the file is not there, or shorter than `span`.
         """
+        with self.open(file_id) as descriptor:
+            yield _pieces(descriptor, span)
+
+    @contextmanager
+    def open(self, file_id: str) -> Iterator[int]:
+        """Open a whole file for reading; gives its descriptor.
+
+        Raises:
+            ExternalServiceError: it is not there.
+        """
         try:
             descriptor = os.open(self.path_of(file_id), os.O_RDONLY)
         except OSError as exc:
             raise ExternalServiceError(f"a stored file can't be read: {exc.strerror}") from exc
         try:
-            yield _pieces(descriptor, span)
+            yield descriptor
         finally:
             os.close(descriptor)
 

@@ -7,7 +7,7 @@ what is safe; what is acknowledged is decided by the catalog alone.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -132,6 +132,19 @@ class LinkingStage(Stage, Protocol):
         """Return a URL of a whole file that is good for `expires_s` seconds.
 
         `answer_with` are headers that the answer there has; see `SigningStore`.
+        """
+        ...
+
+
+@runtime_checkable
+class OpeningStage(Stage, Protocol):
+    """A stage whose whole files are files of this machine."""
+
+    def open(self, file_id: str) -> AbstractContextManager[int]:
+        """Open a whole file for reading; gives its descriptor.
+
+        Raises:
+            ExternalServiceError: it is not there.
         """
         ...
 
