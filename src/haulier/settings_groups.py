@@ -256,6 +256,27 @@ class ServerSettings(_Group):
         meaning="nginx's internal location of `{data}/files`, which then sends the files",
     )
 
+    webhook_allowed_hosts: Annotated[str, AfterValidator(accepted.hosts)] = _setting(
+        "",
+        "WEBHOOK_ALLOWED_HOSTS",
+        meaning="hosts and networks, apart by commas, that webhooks may reach though not public",
+    )
+    webhook_timeout_s: Annotated[int, Field(ge=1, le=60)] = _setting(
+        15, "WEBHOOK_TIMEOUT_S", meaning="how long a webhook may take to answer, in seconds"
+    )
+    pre_create_hook_url: Annotated[str, accepted.url("https", "http")] | None = _setting(
+        None, "PRE_CREATE_HOOK_URL", meaning="who is asked before an upload begins"
+    )
+    pre_create_hook_secret: SecretStr | None = _setting(
+        None, "PRE_CREATE_HOOK_SECRET", meaning="what these questions are signed with: `whsec_…`"
+    )
+    pre_create_hook_timeout_s: Annotated[int, Field(ge=1, le=60)] = _setting(
+        5, "PRE_CREATE_HOOK_TIMEOUT_S", meaning="how long is waited for its answer, in seconds"
+    )
+    pre_create_hook_on_error: Literal["block", "allow"] = _setting(
+        "block", "PRE_CREATE_HOOK_ON_ERROR", meaning="whether uploads begin when it can't be asked"
+    )
+
     @property
     def allowed_types(self) -> tuple[str, ...]:
         """The types of files that are taken; none where all are."""

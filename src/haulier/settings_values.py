@@ -103,6 +103,16 @@ def networks(text: str) -> str:
     return ",".join(listed(text))
 
 
+def hosts(text: str) -> str:
+    """Check names of hosts, addresses and networks, apart by commas."""
+    for one in listed(text):
+        if "/" in one:
+            networks(one)
+        elif not re.fullmatch(r"[\w.:\[\]-]+", one, re.ASCII):
+            raise ValueError("hosts or networks such as nas.local,10.0.0.0/8, apart by commas")
+    return ",".join(listed(text))
+
+
 def bucket_name(name: str) -> str:
     """Check a bucket's name."""
     if not re.fullmatch(r"[\w.-]+", name, re.ASCII):

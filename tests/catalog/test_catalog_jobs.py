@@ -120,7 +120,7 @@ async def test_a_claim_is_an_attempt_with_a_lease_and_a_larger_token(catalog):
     assert held.lease_until == NOON + LEASE
     assert await claim(catalog) is None
     assert await catalog.transaction(lambda tx: tx.jobs.heartbeat(held, at(60)))
-    assert await catalog.transaction(lambda tx: tx.jobs.reap(at(31))) == []
+    assert await catalog.transaction(lambda tx: tx.jobs.reap(["scan"], at(31))) == []
     done = await catalog.transaction(lambda tx: tx.jobs.complete(held, {"sha256": "ab"}, at(1)))
     assert done
     after = await get(catalog, held)
@@ -134,7 +134,7 @@ async def test_a_claim_is_an_attempt_with_a_lease_and_a_larger_token(catalog):
 async def test_who_lost_a_job_changes_nothing_any_more(catalog):
     await enqueue(catalog)
     slow = await claim(catalog)
-    (reaped,) = await catalog.transaction(lambda tx: tx.jobs.reap(at(30)))
+    (reaped,) = await catalog.transaction(lambda tx: tx.jobs.reap(["scan"], at(30)))
     assert (reaped.state, reaped.lease_until) == (JobState.PENDING, None)
     quick = await claim(catalog, at(31))
     assert (quick.job_id, quick.token, quick.attempts) == (slow.job_id, 2, 2)
@@ -173,9 +173,9 @@ def test_the_wait_doubles_up_to_an_hour():
 async def test_a_job_that_kills_its_workers_is_given_up(catalog):
     await enqueue(catalog, max_attempts=2)
     await claim(catalog)
-    (first,) = await catalog.transaction(lambda tx: tx.jobs.reap(at(30)))
+    (first,) = await catalog.transaction(lambda tx: tx.jobs.reap(["scan"], at(30)))
     await claim(catalog, at(30))
-    (second,) = await catalog.transaction(lambda tx: tx.jobs.reap(at(60)))
+    (second,) = await catalog.transaction(lambda tx: tx.jobs.reap(["scan"], at(60)))
     assert (first.state, second.state) == (JobState.PENDING, JobState.FAILED)
     assert "without a word" in second.last_error
 

@@ -225,7 +225,7 @@ async def test_a_long_job_keeps_its_lease_and_a_lost_one_is_stopped(catalog):
         assert (await get(catalog, job)).token == first.token
         # Another worker takes it, as it might after this one's host had slept.
         later = utc_now() + timedelta(hours=1)
-        await catalog.transaction(lambda tx: tx.jobs.reap(later))
+        await catalog.transaction(lambda tx: tx.jobs.reap(["work"], later))
         other = await catalog.transaction(
             lambda tx: tx.jobs.claim({"work"}, later, later + timedelta(hours=1))
         )

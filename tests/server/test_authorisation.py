@@ -12,7 +12,10 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import Route
 
 from haulier.core.accounts import Role
+from haulier.core.jobs import JobState, new_job
+from haulier.core.records import utc_now
 from haulier.files.tokens import TokenKind
+from haulier.files.webhooks import DELIVERY
 from haulier.server.app import create_app
 from haulier.server.identity import get_current_user
 from haulier.server.json_route import JsonRoute
@@ -102,6 +105,14 @@ MATRIX = {
     ),
     ("POST", "/auth/ticket"): Row(person(201)),
     ("GET", "/auth/me"): Row([401, *[200] * 8]),
+    ("POST", "/api/webhooks"): Row(admin(201), {"json": {"url": "https://93.184.215.14/in"}}),
+    ("GET", "/api/webhooks"): Row(ADMIN),
+    ("GET", "/api/webhooks/{webhook_id}"): Row(ADMIN),
+    ("PATCH", "/api/webhooks/{webhook_id}"): Row(ADMIN, {"json": {"disabled": True}}),
+    ("DELETE", "/api/webhooks/{webhook_id}"): Row(admin(204)),
+    ("POST", "/api/webhooks/{webhook_id}/secret"): Row(ADMIN),
+    ("GET", "/api/webhooks/{webhook_id}/deliveries"): Row(ADMIN),
+    ("POST", "/api/webhooks/{webhook_id}/deliveries/{message_id}/retry"): Row(admin(204)),
     ("GET", "/api/files/admin/audit"): Row(ADMIN),
     ("GET", "/api/files/admin/metrics"): Row(ADMIN),
     ("POST", "/api/files/{file_id}/link"): Row([401, 404, 404, *[201] * 4, 403, 403]),
@@ -276,6 +287,15 @@ class World:
             where = f"/api/files/{made.json()['id']}/shares"
             link = (await self.ask("POST", where, json={})).json()
             return template.replace("{token}", link["token"]).replace("{share_id}", link["id"])
+        if "{webhook_id}" in template:
+            made = await self.services.webhooks.add("https://93.184.215.14/in")
+            failed = new_job(
+                DELIVERY, utc_now(), subject=made.webhook_id, state=JobState.FAILED,
+                payload={"type": "file.created", "timestamp": "2026-01-01T00:00:00Z"},
+            )  # fmt: skip
+            await self.services.catalog.transaction(lambda tx: tx.jobs.enqueue(failed))
+            template = template.replace("{message_id}", failed.job_id)
+            return template.replace("{webhook_id}", made.webhook_id)
         if "{user_id}" in template:
             made = await self.services.accounts.add(f"u{len(self.users)}", Role.USER)
             self.users[made.name] = made

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 
 from haulier.catalog.job_tables import jobs
 from haulier.core.jobs import Job, JobState
@@ -41,18 +41,49 @@ class JobRows:
         """Return the jobs about a file, oldest first."""
         return self._list(jobs.c.subject == subject)
 
-    def claim(self, kinds: Collection[str], now: datetime, lease_until: datetime) -> Job | None:
+    def page_of_subject(
+        self, subject: str, *, state: JobState | None, before: str | None, limit: int
+    ) -> list[Job]:
+        """Return jobs about something, newest first: in `state` if named, older than `before`."""
+        statement = select(jobs).where(jobs.c.subject == subject)
+        if state is not None:
+            statement = statement.where(jobs.c.state == state)
+        if before is not None:
+            statement = statement.where(jobs.c.job_id < before)
+        statement = statement.order_by(jobs.c.job_id.desc()).limit(limit)
+        return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
+
+    def revive(self, job_id: str, now: datetime) -> bool:
+        """Let a job that failed be tried anew; False when it did not fail."""
+        statement = (
+            update(jobs)
+            .where(jobs.c.job_id == job_id, jobs.c.state == JobState.FAILED)
+            .values(state=JobState.PENDING, attempts=0, not_before=now, updated_at=now)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def claim(
+        self,
+        kinds: Collection[str],
+        now: datetime,
+        lease_until: datetime,
+        *,
+        busy_subjects: Collection[str] = (),
+    ) -> Job | None:
         """Take the job that is due first, of those `kinds`; None when none is due.
 
-        One statement, so that each job goes to one of the workers that ask at once.
+        Those about one of `busy_subjects` are left alone. One statement, so that each job goes to
+        one of the workers that ask at once.
         """
         columns = jobs.c
+        is_free = or_(columns.subject.is_(None), columns.subject.not_in(busy_subjects))
         first = (
             select(columns.job_id)
             .where(
                 columns.state == JobState.PENDING,
                 columns.not_before <= now,
                 columns.kind.in_(kinds),
+                *([is_free] if busy_subjects else []),
             )
             .order_by(columns.priority.desc(), columns.not_before, columns.job_id)
             .limit(1)
@@ -95,16 +126,21 @@ class JobRows:
         """Undo a claim, as if the job had not been begun; False as `complete`."""
         return self._end_run(job, JobState.PENDING, now, attempts=job.attempts - 1)
 
-    def reap(self, now: datetime) -> list[Job]:
+    def reap(self, kinds: Collection[str], now: datetime) -> list[Job]:
         """Take jobs from workers that let their lease run out; return them as they are now.
 
-        They are pending again, or failed when they were begun as often as they may.
+        Of those `kinds`: what follows from a failure is known to who does them. They are pending
+        again, or failed when they were begun as often as they may.
         """
         columns = jobs.c
         over = columns.attempts >= columns.max_attempts
         statement = (
             update(jobs)
-            .where(columns.state == JobState.RUNNING, columns.lease_until <= now)
+            .where(
+                columns.state == JobState.RUNNING,
+                columns.lease_until <= now,
+                columns.kind.in_(kinds),
+            )
             .values(
                 state=case((over, JobState.FAILED), else_=JobState.PENDING),
                 lease_until=None,

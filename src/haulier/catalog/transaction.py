@@ -23,6 +23,7 @@ from haulier.catalog.stored_rows import StoredRows
 from haulier.catalog.token_rows import TokenRows
 from haulier.catalog.totals import Totals, read_totals
 from haulier.catalog.visibility import Sight, count_visible, find_roots
+from haulier.catalog.webhook_rows import WebhookRows
 from haulier.core.records import FileRecord, OperationRecord
 
 
@@ -107,6 +108,11 @@ class Tx:
     def tokens(self) -> TokenRows:
         """Tokens of files that chats have already."""
         return TokenRows(self._connection)
+
+    @property
+    def webhooks(self) -> WebhookRows:
+        """Addresses that are told of events."""
+        return WebhookRows(self._connection)
 
     def totals(self) -> Totals:
         """Return what there is in all on a server."""

@@ -58,7 +58,9 @@
     │   ├── FileNotFoundError
     │   ├── FilePermissionError
     │   │   ├── ScopeMissing
-    │   │   └── SharePasswordNeeded
+    │   │   ├── SharePasswordNeeded
+    │   │   └── UploadRefused
+    │   ├── HookUnavailable
     │   ├── FileSizeError
     │   │   └── QuotaExceeded
     │   ├── SessionConflict
@@ -138,6 +140,7 @@ from haulier.errors.files import (
     FileNotFoundError,  # noqa: A004  # the public name, used as haulier.errors.FileNotFoundError
     FilePermissionError,
     FileSizeError,
+    HookUnavailable,
     InconsistentLength,
     LockBusy,
     LockLost,
@@ -156,6 +159,7 @@ from haulier.errors.files import (
     UnsupportedContent,
     UnsupportedVersion,
     UploadComplete,
+    UploadRefused,
     UserExists,
     ValidationError,
 )
@@ -218,6 +222,7 @@ __all__ = [
     "FilePermissionError",
     "FileSizeError",
     "HaulierError",
+    "HookUnavailable",
     "InconsistentLength",
     "IntegrityError",
     "Interrupted",
@@ -269,6 +274,7 @@ __all__ = [
     "UnsupportedMedia",
     "UnsupportedVersion",
     "UploadComplete",
+    "UploadRefused",
     "UsageError",
     "UserExists",
     "ValidationError",

@@ -82,6 +82,20 @@ class SharePasswordNeeded(FilePermissionError):
     advice = "Send it in the header X-Share-Password, or open the link in a browser."
 
 
+class UploadRefused(FilePermissionError):
+    """Whoever this server asks before an upload begins does not want it."""
+
+    code = "upload-refused"
+    advice = "See the message; ask who runs the server."
+
+
+class HookUnavailable(FileError):
+    """Whoever this server asks before an upload begins could not be asked."""
+
+    code, http_status = "hook-unavailable", 503
+    advice = "Try again in a moment; an operator finds the cause in the log."
+
+
 class FileSizeError(FileError):
     """More bytes than are allowed, or than were announced."""
 

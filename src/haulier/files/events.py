@@ -26,10 +26,17 @@ class FileEvents:
 
     Args:
         bus: brings it to those who listen.
+        write_down: called in the transaction with what is committed by it, its kind and its data.
     """
 
-    def __init__(self, bus: EventBus) -> None:
+    def __init__(
+        self,
+        bus: EventBus,
+        *,
+        write_down: Callable[[Tx, str, dict[str, Any]], None] = lambda _tx, _kind, _data: None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._write_down = write_down
         self._bus = bus
         self._progress = UploadProgress(self._tell_progress)
 
@@ -118,10 +125,12 @@ class FileEvents:
         self, tx: Tx, kind: str, session: UploadSession, data: dict[str, Any]
     ) -> None:
         topics, about = topics_of_upload(session), session.session_id
+        self._write_down(tx, kind, {**data, "owner_id": session.owner_id})
         self._after(tx, self._telling(kind, data, topics, about=about))
 
     def _tell_of_file(self, tx: Tx, kind: str, stored: StoredFile, **more: Any) -> None:
         data = {**_shown(stored), **more}
+        self._write_down(tx, kind, {**data, "owner_id": stored.owner_id})
         self._after(tx, self._telling(kind, data, topics_of_file(stored)))
 
     def _tell_progress(

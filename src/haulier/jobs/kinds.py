@@ -36,6 +36,7 @@ class JobKind:
         failed: what follows from a failed attempt in the same transaction; is told why, in words,
             and whether it was the last.
         at_once: how many of these one worker does at once; None for as many as of any.
+        at_once_of_subject: how many about the same subject, so that a slow one leaves room.
     """
 
     name: str
@@ -43,3 +44,4 @@ class JobKind:
     hopeless: tuple[type[Exception], ...] = ()
     failed: Callable[[Tx, Job, str, bool], None] | None = None
     at_once: int | None = None
+    at_once_of_subject: int | None = None

@@ -62,6 +62,7 @@ class Runner:
         self._now = now
         self._claiming = asyncio.Lock()
         self._running: Counter[str] = Counter()
+        self._running_about: Counter[tuple[str, str | None]] = Counter()
 
     async def run(self) -> None:
         """Do jobs until cancelled; those that are under way then are stopped and given back."""
@@ -87,9 +88,10 @@ class Runner:
     async def _claim(self) -> Job | None:
         now = self._now()
         kinds = [kind.name for kind in self._kinds.values() if self._has_room(kind)]
+        busy = self._busy_subjects()
 
         def claim(tx: Tx) -> Job | None:
-            job = tx.jobs.claim(kinds, now, self._lease_from(now))
+            job = tx.jobs.claim(kinds, now, self._lease_from(now), busy_subjects=busy)
             if job is not None:
                 self._changed(tx, job)
             return job
@@ -105,10 +107,20 @@ class Runner:
             raise
         if job is not None:
             self._running[job.kind] += 1
+            self._running_about[job.kind, job.subject] += 1
         return job
 
     def _has_room(self, kind: JobKind) -> bool:
         return kind.at_once is None or self._running[kind.name] < kind.at_once
+
+    def _busy_subjects(self) -> list[str]:
+        return [
+            subject
+            for (name, subject), count in self._running_about.items()
+            if subject is not None
+            and (most := self._kinds[name].at_once_of_subject) is not None
+            and count >= most
+        ]
 
     async def _carry_out(self, job: Job) -> None:
         working = asyncio.ensure_future(self._kinds[job.kind].run(job))
@@ -117,6 +129,8 @@ class Runner:
             await asyncio.wait({working, holding}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._running[job.kind] -= 1
+            self._running_about[job.kind, job.subject] -= 1
+            self._running_about = +self._running_about  # forgets what is at zero
             working.cancel()
             holding.cancel()
             await asyncio.wait({working, holding})
@@ -205,10 +219,10 @@ class Runner:
 
     def _reap(self, tx: Tx) -> int:
         now = self._now()
-        reaped = tx.jobs.reap(now)
+        reaped = tx.jobs.reap(self._kinds, now)
         for job in reaped:
-            kind = self._kinds.get(job.kind)
-            if job.state is JobState.FAILED and kind is not None and kind.failed is not None:
+            kind = self._kinds[job.kind]
+            if job.state is JobState.FAILED and kind.failed is not None:
                 kind.failed(tx, job, job.last_error or "", True)
             self._changed(tx, job)
         tx.jobs.purge(now - self._kept_for)

@@ -31,6 +31,7 @@ from haulier.server import (
     tus_routes,
     upload_routes,
     user_routes,
+    webhook_routes,
 )
 from haulier.server.auditing import Audited
 from haulier.server.metrics import Metrics
@@ -84,6 +85,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         share_routes,
         link_routes,
         user_routes,
+        webhook_routes,
         chunked_routes,
         recording_routes,
         tus_routes,

@@ -15,7 +15,7 @@ from haulier.server.services import Services
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DOWNLOADS = ("/download", "/files/zip", "/tus/{session_id}", "/l/{token}")
 _OPENED_BY_LINK = ("/s/", "/l/")
-_IDS = ("file_id", "folder_id", "session_id", "share_id", "user_id", "job_id")
+_IDS = ("file_id", "folder_id", "session_id", "share_id", "user_id", "job_id", "webhook_id")
 _log = logging.getLogger("haulier.audit")
 
 

@@ -12,12 +12,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from haulier.server import models, recording_models
+from haulier.server import webhook_models as webhooks
 
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
 _MEDIA = "application/octet-stream"
-_TAKES_BYTES = (409, 410, 413, 415, 423, 502, 507)
+_TAKES_BYTES = (409, 410, 413, 415, 423, 502, 503, 507)
 _MEANINGS = {
     400: ("validation", "A name, a size, a number or a header that can't be, or no JSON"),
     401: ("not-signed-in", "No token, or none that is valid"),
@@ -58,7 +59,9 @@ _CHUNK = _Answers(
 )
 _TUS = (412, 503)
 _OPERATIONS: dict[tuple[str, str], _Answers] = {
-    ("post", "/api/files/upload/start"): _Answers({201: models.FileUploadSession}, (413, 502, 507)),
+    ("post", "/api/files/upload/start"): _Answers(
+        {201: models.FileUploadSession}, (413, 502, 503, 507)
+    ),
     ("get", "/api/files/upload"): _Answers({200: models.OpenUploads}),
     ("post", "/api/files/upload/{session_id}/chunk"): _CHUNK,
     ("post", "/api/files/upload/{session_id}/complete"): _Answers(
@@ -67,7 +70,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ),
     ("get", "/api/files/upload/{session_id}"): _Answers({200: models.FileUploadProgress}),
     ("delete", "/api/files/upload/{session_id}"): _Answers({204: None}, (410, 423)),
-    ("post", "/upload/chunked/init"): _Answers({201: models.ChunkedSession}, (413, 502, 507)),
+    ("post", "/upload/chunked/init"): _Answers({201: models.ChunkedSession}, (413, 502, 503, 507)),
     ("post", "/upload/chunked/{session_id}/chunk"): _Answers(
         {200: models.ChunkedReceipt}, _TAKES_BYTES, _CHUNK.headers, _CHUNK.body
     ),
@@ -184,6 +187,16 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("get", "/api/admin/users/{user_id}"): _Answers({200: models.UserAccount}),
     ("patch", "/api/admin/users/{user_id}"): _Answers({200: models.UserAccount}, (413,)),
     ("delete", "/api/admin/users/{user_id}"): _Answers({204: None}),
+    ("post", "/api/webhooks"): _Answers({201: webhooks.WebhookSecret}, (413,)),
+    ("get", "/api/webhooks"): _Answers({200: webhooks.WebhookList}),
+    ("get", "/api/webhooks/{webhook_id}"): _Answers({200: webhooks.WebhookMetadata}),
+    ("patch", "/api/webhooks/{webhook_id}"): _Answers({200: webhooks.WebhookMetadata}, (413,)),
+    ("delete", "/api/webhooks/{webhook_id}"): _Answers({204: None}),
+    ("post", "/api/webhooks/{webhook_id}/secret"): _Answers({200: webhooks.WebhookSecret}),
+    ("get", "/api/webhooks/{webhook_id}/deliveries"): _Answers({200: webhooks.WebhookDeliveries}),
+    ("post", "/api/webhooks/{webhook_id}/deliveries/{message_id}/retry"): _Answers(
+        {204: None}, (409,)
+    ),
     ("get", "/auth/me"): _Answers({200: models.Account}),
     ("get", "/health/live"): _Answers({200: models.Health}),
     ("get", "/health/ready"): _Answers({200: models.Health}, (503,)),

@@ -27,6 +27,7 @@ from haulier.files.scanning import ScanPolicy
 from haulier.files.shares import Shares
 from haulier.files.tickets import Tickets
 from haulier.files.tokens import Tokens
+from haulier.files.webhooks import Webhooks
 from haulier.jobs.file_jobs import FileJobs
 from haulier.jobs.recording_jobs import RecordingJobs
 from haulier.jobs.runner import Runner
@@ -37,6 +38,7 @@ from haulier.media.isolation import Workers
 from haulier.server.beside import beside
 from haulier.server.configured import outside_of, scan_policy_of, scanner_of, tokens_of
 from haulier.server.downloads import Downloads
+from haulier.server.hook_services import open_hooks
 from haulier.server.recording_services import open_recordings
 from haulier.server.stages import open_stage
 from haulier.server.upload_services import swept, upload_services
@@ -78,6 +80,7 @@ class Services:
     tickets: Tickets
     events: EventBus
     outside: OutsideTokens | None
+    webhooks: Webhooks
 
 
 @asynccontextmanager
@@ -94,7 +97,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stage = await stack.enter_async_context(open_stage(settings, catalog))
         bell, removable, workers = MemoryBell(), MemoryBell(), Workers()
         bus = MemoryEventBus()
-        events = FileEvents(bus)
+        hooks = await stack.enter_async_context(open_hooks(settings, catalog))
+        events = FileEvents(bus, write_down=hooks.webhooks.tell)
         audit = AuditLog(catalog, audit_key(settings.general.data))
         admission = Admission(settings.server.allowed_types, stage=stage, workers=workers)
         uploads = upload_services(
@@ -109,6 +113,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 audit=audit,
             ),
             inspect=admission.check_content,
+            ask=hooks.ask,
         )
         file_jobs = FileJobs(
             catalog=catalog,
@@ -156,11 +161,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             tickets=Tickets(),
             events=bus,
             outside=outside_of(settings),
+            webhooks=hooks.webhooks,
         )
         async with (
             workers,
             swept(uploads.sweeper),
             beside(runner.run()),
+            beside(hooks.runner.run()),
             beside(_remove_forever(removal, removable)),
         ):
             yield services

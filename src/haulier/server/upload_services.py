@@ -43,6 +43,7 @@ def upload_services(
     *,
     hooks: SessionHooks,
     inspect: Callable[[UploadSession], Awaitable[None]],
+    ask: Callable[[UploadSession], Awaitable[None]] | None = None,
 ) -> UploadServices:
     """Put together what takes uploads.
 
@@ -52,6 +53,7 @@ def upload_services(
         stage: where their bytes lie.
         hooks: what is done in the same transactions.
         inspect: looks at a whole file before it is stored; see `Finisher`.
+        ask: asks whether an upload may begin; see `SessionEngine`.
     """
     locks, hashes = MemoryLocks(), HashesInOrder()
     most_bytes = settings.server.max_file_size
@@ -65,6 +67,7 @@ def upload_services(
         hashes=hashes,
         locks=locks,
         hooks=hooks,
+        ask=ask,
         lifetime=timedelta(hours=settings.server.upload_session_ttl_hours),
         most_bytes=most_bytes,
     )
@@ -76,6 +79,7 @@ def upload_services(
             finisher=finisher,
             locks=locks,
             hooks=hooks,
+            ask=ask,
             most_bytes=most_bytes,
         )
     sweeper = Sweeper(catalog=catalog, stage=stage, finisher=finisher, joiner=joiner, locks=locks)

@@ -7,7 +7,7 @@ the row, then the answer. Every step may be repeated after a crash.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -44,6 +44,9 @@ from haulier.transfer.sessions.staging import Stage
 
 _MOST_BYTES = 1 << 53  # what JSON can tell, and sums of which the databases can count
 _OPEN = frozenset({SessionStatus.RECEIVING})
+Ask = Callable[[UploadSession], Awaitable[None]]
+"""Asks whether an upload may begin, and raises when it may not."""
+
 _DONE = frozenset({SessionStatus.FINISHING, SessionStatus.VERIFYING, SessionStatus.COMPLETED})
 
 
@@ -89,6 +92,7 @@ class SessionEngine:
         locks: one for each session, and for each chunk of it.
         hooks: what is done in the same transactions.
         lifetime: how long a session may rest without bytes.
+        ask: asked before a session is recorded; it may refuse it.
         most_bytes: the largest file; None for whatever the disk holds.
         now: the clock.
     """
@@ -102,6 +106,7 @@ class SessionEngine:
         hashes: HashesInOrder,
         locks: Locks,
         hooks: SessionHooks,
+        ask: Ask | None = None,
         lifetime: timedelta = timedelta(hours=24),
         most_bytes: int | None = None,
         now: Callable[[], datetime] = utc_now,
@@ -113,6 +118,7 @@ class SessionEngine:
         self._hashes = hashes
         self._locks = locks
         self._hooks = hooks
+        self._ask = ask
         self._lifetime = lifetime
         self._most_bytes = most_bytes
         self._now = now
@@ -124,6 +130,7 @@ class SessionEngine:
             ValidationError: the checksum is none, or the chunk size can't be.
             FileSizeError: the file is larger than allowed.
             StorageFull: the disk has no room for it.
+            UploadRefused, HookUnavailable: who is asked before does not want it, or did not answer.
         """
         if new.size_bytes is not None:
             self._check_size(new.name, new.size_bytes)
@@ -148,6 +155,8 @@ class SessionEngine:
             details=new.details,
         )
         session = self._stage.plan(session)
+        if self._ask is not None:
+            await self._ask(session)
 
         def record(tx: Tx) -> None:
             self._hooks.started(tx, session)

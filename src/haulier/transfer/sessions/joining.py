@@ -9,7 +9,7 @@ quota once.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,6 +44,7 @@ class Joiner:
         finisher: puts whole files at their place.
         locks: the engine's.
         hooks: what is done in the same transactions.
+        ask: asked before a session is recorded; it may refuse it.
         most_bytes: the largest file; None for whatever the disk holds.
         now: the clock.
     """
@@ -56,6 +57,7 @@ class Joiner:
         finisher: Finisher,
         locks: Locks,
         hooks: SessionHooks,
+        ask: Callable[[UploadSession], Awaitable[None]] | None = None,
         most_bytes: int | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -64,6 +66,7 @@ class Joiner:
         self._finisher = finisher
         self._locks = locks
         self._hooks = hooks
+        self._ask = ask
         self._most_bytes = most_bytes
         self._now = now
 
@@ -92,15 +95,17 @@ class Joiner:
             FileSizeError: they are more than allowed together.
             QuotaExceeded: they don't fit into what is left.
             StorageFull: the disk has no room for them.
+            UploadRefused, HookUnavailable: who is asked before does not want it, or did not answer.
         """
         now = self._now()
+        session_id = secrets.token_hex(16)
 
-        def record(tx: Tx) -> UploadSession:
+        def plan(tx: Tx) -> tuple[UploadSession, list[UploadSession]]:
             parts = {one: _part(tx, one, owner_id) for one in part_ids}
             whole = join_sums([parts[one] for one in part_ids])
             self._check_size(name, whole.size_bytes)
             session = UploadSession(
-                session_id=secrets.token_hex(16),
+                session_id=session_id,
                 owner_id=owner_id,
                 name=name,
                 size_bytes=whole.size_bytes,
@@ -115,12 +120,19 @@ class Joiner:
                 crc64nvme=whole.crc64nvme,
                 crc32=whole.crc32,
             )
-            for part in parts.values():
+            return session, list(parts.values())
+
+        def record(tx: Tx) -> UploadSession:
+            session, parts = plan(tx)
+            for part in parts:
                 self._pass_on(tx, part)
             self._hooks.started(tx, session)
             tx.sessions.put(session)
             return session
 
+        if self._ask is not None:
+            planned, _ = await self._catalog.read(plan)
+            await self._ask(planned)
         async with AsyncExitStack() as held:
             for part_id in sorted(set(part_ids)):
                 await held.enter_async_context(
