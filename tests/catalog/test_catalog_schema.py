@@ -39,7 +39,10 @@ def engine(catalog_url):
 def is_ours(name, kind):
     """The trigram index and Alembic's own table are not in the metadata."""
     return not (
-        (kind == "table" and (name == VERSION_TABLE or name.startswith("file_names")))
+        (
+            kind == "table"
+            and (name == VERSION_TABLE or name.startswith(("file_names", "file_words")))
+        )
         or (kind == "index" and name == "ix_files_name_trigrams")
     )
 

@@ -22,6 +22,8 @@ from sqlalchemy import (
 
 from haulier.catalog.change_rows import ChangeRows
 from haulier.catalog.patterns import starts_with, under
+from haulier.catalog.search_rows import SearchRows
+from haulier.catalog.stored_rows import StoredRows
 from haulier.catalog.stored_tables import folders, stored_files
 from haulier.catalog.types import encode_text
 from haulier.catalog.upsert import chunks, insert_missing
@@ -101,6 +103,7 @@ class FolderRows:
                 values["revision"] = _FILE.revision + 1
             self._connection.execute(update(table).where(*conditions).values(values))
         ChangeRows(self._connection).add(folder.owner_id, moved)
+        self._index(moved)
         return moved
 
     def remove(self, folder: Folder, now: datetime) -> list[str]:
@@ -116,12 +119,18 @@ class FolderRows:
                 update(stored_files).where(_FILE.file_id.in_(some)).values(deleted_at=now)
             )
         ChangeRows(self._connection).add(folder.owner_id, gone, is_deleted=True)
+        self._index(gone)
         self._connection.execute(
             delete(folders).where(
                 folders.c.owner_id == folder.owner_id, under(folders.c.path, folder.path)
             )
         )
         return gone
+
+    def _index(self, file_ids: list[str]) -> None:
+        """Let files be found where they are now."""
+        files = StoredRows(self._connection).get_many(file_ids)
+        SearchRows(self._connection).put(list(files.values()))
 
     def _one(self, statement: Select[Any]) -> Folder | None:
         row = self._connection.execute(statement).mappings().one_or_none()

@@ -11,9 +11,10 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, or_, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from haulier.catalog.change_rows import ChangeRows
+from haulier.catalog.search_rows import SearchRows
 from haulier.catalog.stored_tables import file_versions, removals, stored_files
 from haulier.catalog.upsert import chunks, insert_missing
 from haulier.core.accounts import ScanState, StoredFile
@@ -30,16 +31,18 @@ class StoredRows:
     """What can be done with stored files inside one transaction (`Tx.stored`).
 
     Whoever changes which names are taken, or what lies in the trash, has locked the owner
-    (`UserRows.lock`) before. Every change is recorded for `Tx.changes` as well.
+    (`UserRows.lock`) before. Every change is recorded for `Tx.changes` and `Tx.search` as well.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._changes = ChangeRows(connection)
+        self._search = SearchRows(connection)
 
     def add(self, stored: StoredFile) -> None:
         """Record a new file."""
         self._connection.execute(insert(stored_files).values(**dataclasses.asdict(stored)))
+        self._search.put([stored])
         self._changes.add(stored.owner_id, [stored.file_id], is_new=True)
 
     def get(self, file_id: str) -> StoredFile | None:
@@ -106,21 +109,6 @@ class StoredRows:
             statement = statement.where(_FILE.file_id < before)
         return self._list(statement.order_by(_FILE.file_id.desc()).limit(limit))
 
-    def search(self, owner_id: str, words: str, before: str | None, limit: int) -> list[StoredFile]:
-        """Return files of an owner whose name holds `words`, newest first, like `by_owner`.
-
-        Case does not count.
-        """
-        # SQLite knows the other case of ASCII letters only, so the usual spellings are named.
-        spellings = {words, words.lower(), words.upper(), words.capitalize()}
-        found = or_(*(_FILE.name.icontains(one, autoescape=True) for one in sorted(spellings)))
-        statement = select(stored_files).where(
-            _FILE.owner_id == owner_id, _FILE.deleted_at.is_(None), found
-        )
-        if before is not None:
-            statement = statement.where(_FILE.file_id < before)
-        return self._list(statement.order_by(_FILE.file_id.desc()).limit(limit))
-
     def deleted_before(self, moment: datetime, limit: int) -> list[StoredFile]:
         """Return files that lie in a trash since before that time, the oldest first."""
         statement = select(stored_files).where(_FILE.deleted_at < moment)
@@ -132,6 +120,7 @@ class StoredRows:
         self._connection.execute(
             update(stored_files).where(_FILE.file_id == stored.file_id).values(**values)
         )
+        self._search.put([changed])
         gone = changed.deleted_at is not None
         self._changes.add(stored.owner_id, [stored.file_id], is_deleted=gone)
         return changed
@@ -168,6 +157,7 @@ class StoredRows:
             return [], 0
         former = delete(file_versions).where(file_versions.c.file_id == stored.file_id)
         self._connection.execute(former)
+        self._search.forget(stored.file_id)
         rows = [{"content_id": one} for one in sizes]
         insert_missing(self._connection, removals, rows)
         self._changes.add(stored.owner_id, [stored.file_id], is_deleted=True)
@@ -190,7 +180,7 @@ class StoredRows:
                 .where(table.c.content_id == content_id, table.c.scan_state != ScanState.INFECTED)
                 .values(scan_state=state, scan_detail=detail)
             )
-        self._tell_of(content_id)
+        self._search.put(self._tell_of(content_id))
 
     def set_sha256(self, content_id: str, sha256: str) -> None:
         """Record a content's SHA-256, in hexadecimal."""
@@ -200,11 +190,12 @@ class StoredRows:
             )
         self._tell_of(content_id)
 
-    def _tell_of(self, content_id: str) -> None:
+    def _tell_of(self, content_id: str) -> list[StoredFile]:
         found = self._list(select(stored_files).where(_FILE.content_id == content_id))
         for one in found:
             gone = one.deleted_at is not None
             self._changes.add(one.owner_id, [one.file_id], is_deleted=gone)
+        return found
 
     def _one(self, statement: Select[Any]) -> StoredFile | None:
         found = self._list(statement)

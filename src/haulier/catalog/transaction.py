@@ -17,6 +17,7 @@ from haulier.catalog.folder_rows import FolderRows
 from haulier.catalog.grant_rows import GrantRows
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
+from haulier.catalog.search_rows import SearchRows
 from haulier.catalog.session_rows import SessionRows
 from haulier.catalog.share_rows import ShareRows
 from haulier.catalog.stored_rows import StoredRows
@@ -103,6 +104,11 @@ class Tx:
     def changes(self) -> ChangeRows:
         """What changed of them."""
         return ChangeRows(self._connection)
+
+    @property
+    def search(self) -> SearchRows:
+        """By what they are found."""
+        return SearchRows(self._connection)
 
     @property
     def tokens(self) -> TokenRows:

@@ -66,21 +66,6 @@ async def list_files(
     return page_of(found, limit)
 
 
-@router.get("/search")
-async def search_files(
-    user: Reader,
-    services: TheServices,
-    q: Annotated[str, Query(min_length=1, max_length=255)],
-    cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> dict[str, Any]:
-    """Find one's files by a part of their name, newest first."""
-    found = await services.catalog.read(
-        lambda tx: tx.stored.search(user.user_id, q, cursor, limit + 1)
-    )
-    return page_of(found, limit)
-
-
 @router.get("/{file_id}")
 async def get_file(stored: VisibleFile) -> JSONResponse:
     """Say what is known of a file."""

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from haulier.server import models, recording_models
+from haulier.server import models, recording_models, search_models
 from haulier.server import webhook_models as webhooks
 
 Json = dict[str, Any]
@@ -129,7 +129,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("get", "/api/files/admin/metrics"): _Answers({200: models.AdminMetrics}, (403,)),
     ("get", "/api/files"): _Answers({200: models.FileList}),
     ("get", "/api/files/config"): _Answers({200: models.FileStorageConfig}),
-    ("get", "/api/files/search"): _Answers({200: models.FileList}),
+    ("get", "/api/files/search"): _Answers({200: search_models.FileSearchResult}),
     ("get", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}),
     ("patch", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}, (409, 412, 413)),
     ("delete", "/api/files/{file_id}"): _Answers({204: None}, (412,)),
