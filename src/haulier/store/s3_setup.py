@@ -16,7 +16,8 @@ from xml.etree import ElementTree as ET
 from haulier import errors
 from haulier.store import s3_xml
 from haulier.store.base import ObjectInfo, ObjectOptions, PartReceipt
-from haulier.store.s3 import S3Store, accepted, object_info, option_headers
+from haulier.store.s3 import S3Store
+from haulier.store.s3_objects import accepted, object_info, option_headers
 from haulier.store.s3_probe import object_tags
 
 MAX_COPY_BYTES = 5 << 30

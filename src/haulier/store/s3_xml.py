@@ -60,6 +60,11 @@ def time_at(element: ET.Element, path: str) -> datetime | None:
     return None if value is None else datetime.fromisoformat(value)
 
 
+def is_truncated(root: ET.Element) -> bool:
+    """Whether a listing goes on."""
+    return root.findtext("IsTruncated") == "true"
+
+
 def complete_document(parts: Sequence[PartReceipt]) -> bytes:
     """Write the body of CompleteMultipartUpload, parts by number."""
     root = ET.Element("CompleteMultipartUpload")
