@@ -17,7 +17,7 @@ from haulier.transfer.sessions.finishing import Finisher, accept_all
 from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
 from haulier.transfer.sessions.stage import Durability, LocalStage
-from haulier.transfer.sessions.staging import JoiningStage, Stage
+from haulier.transfer.sessions.staging import Stage
 from haulier.transfer.sessions.sweeping import Sweeper
 
 
@@ -157,9 +157,7 @@ def build(
     shared = {"catalog": catalog, "stage": stage, "locks": locks, "now": clock}
     finisher = Finisher(hashes=hashes, hooks=ledger, inspect=inspect, **shared)
     engine = SessionEngine(finisher=finisher, hashes=hashes, hooks=ledger, **shared, **more)
-    joiner = None
-    if isinstance(stage, JoiningStage):
-        joiner = Joiner(finisher=finisher, hooks=ledger, **shared)
+    joiner = Joiner(finisher=finisher, hooks=ledger, **shared)
     sweeper = Sweeper(finisher=finisher, joiner=joiner, **shared)
     return Receiving(engine, finisher, joiner, sweeper, stage, catalog, ledger, clock, hashes, unit)
 

@@ -125,10 +125,10 @@ def test_a_state_names_what_is_known():
 
 
 def test_the_offer_lists_what_is_built():
-    assert tus.offer_headers(None, joins=False)["Tus-Version"] == "1.0.0"
-    assert "Tus-Max-Size" not in tus.offer_headers(None, joins=False)
-    assert tus.offer_headers(5, joins=True)["Tus-Max-Size"] == "5"
-    assert "sha1" in tus.offer_headers(5, joins=True)["Tus-Checksum-Algorithm"].split(",")
+    assert tus.offer_headers(None)["Tus-Version"] == "1.0.0"
+    assert "Tus-Max-Size" not in tus.offer_headers(None)
+    assert tus.offer_headers(5)["Tus-Max-Size"] == "5"
+    assert "sha1" in tus.offer_headers(5)["Tus-Checksum-Algorithm"].split(",")
     assert tus.expires_header(SESSION.expires_at) == {
         "Upload-Expires": "Mon, 02 Mar 2026 00:00:00 GMT"
     }

@@ -6,6 +6,7 @@ import io
 import random
 import signal
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -186,9 +187,70 @@ def test_tuspy_with_small_and_large_requests(servers, http, chunk_size):
     assert http.get(uploader.url).content == DATA
 
 
-def test_concatenation_is_not_announced_where_it_can_not_be_done(http):
-    offered = http.options("/tus/").headers["tus-extension"].split(",")
-    assert "concatenation" not in offered
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+def send_parts(client, *sizes):
+    """Send the first bytes of DATA as uploads of those sizes; return their paths."""
+    paths, at = [], 0
+    for size in sizes:
+        made = client.post(
+            "/tus/",
+            content=DATA[at : at + size],
+            headers={
+                **TUS,
+                "Content-Type": "application/offset+octet-stream",
+                "Upload-Length": str(size),
+                "Upload-Concat": "partial",
+            },
+        )
+        assert made.status_code == 201, made.text
+        paths.append(urlsplit(str(made.url.join(made.headers["location"]))).path)
+        at += size
+    return paths
+
+
+def join(client, paths):
+    named = {"Upload-Concat": f"final;{' '.join(paths)}"}
+    made = client.post("/tus/", headers={**TUS, **named})
+    assert made.status_code == 201, made.text
+    return urlsplit(str(made.url.join(made.headers["location"]))).path
+
+
+def joined(client, path):
+    """Wait until the file is there; return it."""
+    deadline = time.monotonic() + 120
+    while (answer := client.get(path)).status_code == 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+@pytest.mark.parametrize("sizes", [(PART, PART + MIB, MIB, 7), (3, 2, MIB)])
+def test_parts_are_joined_in_the_bucket(both, sizes):
+    http, other = both
+    assert "concatenation" in http.options("/tus/").headers["tus-extension"].split(",")
+    paths = send_parts(http, *sizes)
+    final = join(other, paths)
+    for path in paths:
+        assert http.delete(path, headers=TUS).status_code == 204
+    assert joined(http, final) == DATA[: sum(sizes)]
+
+
+def test_a_server_killed_while_it_joins_does_it_when_it_is_back(data, settings, both):
+    doomed = start(data, **settings)
+    with httpx2.Client(base_url=doomed.url, headers=doomed.headers(), timeout=60) as client:
+        paths = send_parts(client, PART + 5, PART, MIB)
+        final = join(client, paths)
+        stop(doomed, signal.SIGKILL)
+    # Nobody looks after it before the next one starts.
+    back = start(data, **settings)
+    with httpx2.Client(base_url=back.url, headers=back.headers(), timeout=60) as client:
+        assert joined(client, final) == DATA[: 2 * PART + 5 + MIB]
+        told = client.head(final, headers=TUS).headers
+        assert told["upload-length"] == told["upload-offset"] == str(2 * PART + 5 + MIB)
+    stop(back)
 
 
 def test_a_killed_server_leaves_uploads_that_another_goes_on_with(data, settings, both):

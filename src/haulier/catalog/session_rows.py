@@ -43,6 +43,14 @@ class SessionRows:
         row = self._connection.execute(statement).mappings().one_or_none()
         return None if row is None else _session(dict(row))
 
+    def renew(self, before: UploadSession, now: UploadSession) -> UploadSession:
+        """Write a session as it is now unless somebody else moved it; return what is recorded."""
+        current = self.get(before.session_id)
+        if current is not None and _place(current) != _place(before):
+            return current
+        self.put(now)
+        return now
+
     def publish(self, session: UploadSession, before: int, parts: Mapping[int, Extent]) -> bool:
         """Record how far a sequential session came, and the parts that were stored for it.
 
@@ -192,6 +200,16 @@ class SessionRows:
         )
         return [_session(dict(row)) for row in self._connection.execute(statement).mappings()]
 
+    def is_to_be_joined(self, session_id: str) -> bool:
+        """Tell whether a session waits for the bytes of that one."""
+        columns = upload_sessions.c
+        statement = select(upload_sessions).where(
+            columns.status == SessionStatus.JOINING,
+            type_coerce(columns.details, String).like(f"%{session_id}%"),
+        )
+        found = self._connection.execute(statement).mappings()
+        return any(session_id in _session(dict(row)).parts for row in found)
+
     def delete(self, session_id: str) -> None:
         """Forget an ended session and its chunks; one that has not ended stays."""
         self._connection.execute(
@@ -199,6 +217,10 @@ class SessionRows:
                 upload_sessions.c.session_id == session_id, upload_sessions.c.status.in_(_ENDED)
             )
         )
+
+
+def _place(session: UploadSession) -> tuple[SessionStatus, str | None]:
+    return session.status, session.upload_id
 
 
 def _values(session: UploadSession) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Services:
     stage: Stage
     downloads: Downloads
     engine: SessionEngine
-    joiner: Joiner | None
+    joiner: Joiner
     library: Library
     folders: Folders
     removal: Removal

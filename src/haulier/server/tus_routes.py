@@ -102,9 +102,7 @@ async def offer(services: TheServices) -> Response:
     """Say what this server can do."""
     return Response(
         status_code=204,
-        headers=tus.offer_headers(
-            services.settings.server.max_file_size, joins=services.joiner is not None
-        ),
+        headers=tus.offer_headers(services.settings.server.max_file_size),
     )
 
 
@@ -120,13 +118,11 @@ async def create(request: Request, user: Writer, services: TheServices) -> Respo
     check_version(request)
     creation = tus.read_creation(request.headers)
     named = tus.parse_metadata(creation.metadata)
-    if creation.concat is not None and services.joiner is None:
-        raise ValidationError("concatenation is not offered", hint="Send the file in one upload.")
     name = clean_name(named.get("filename") or named.get("name") or "upload")
     mime_type = named.get("filetype") or named.get("type")
     folder = clean_folder(named.get("folder", ""))
     tags = tus.read_tags(named.get("tags", ""))
-    if creation.parts and services.joiner is not None:
+    if creation.parts:
         final = await services.joiner.begin(
             creation.parts,
             owner_id=user.user_id,

@@ -19,7 +19,7 @@ from haulier.transfer.sessions.engine import SessionEngine
 from haulier.transfer.sessions.finishing import Finisher, SessionHooks
 from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
-from haulier.transfer.sessions.staging import JoiningStage, Stage
+from haulier.transfer.sessions.staging import Stage
 from haulier.transfer.sessions.sweeping import Sweeper
 
 _SWEEP_EVERY_S = 60
@@ -32,7 +32,7 @@ class UploadServices:
 
     finisher: Finisher
     engine: SessionEngine
-    joiner: Joiner | None
+    joiner: Joiner
     sweeper: Sweeper
 
 
@@ -71,17 +71,15 @@ def upload_services(
         lifetime=timedelta(hours=settings.server.upload_session_ttl_hours),
         most_bytes=most_bytes,
     )
-    joiner = None
-    if isinstance(stage, JoiningStage):
-        joiner = Joiner(
-            catalog=catalog,
-            stage=stage,
-            finisher=finisher,
-            locks=locks,
-            hooks=hooks,
-            ask=ask,
-            most_bytes=most_bytes,
-        )
+    joiner = Joiner(
+        catalog=catalog,
+        stage=stage,
+        finisher=finisher,
+        locks=locks,
+        hooks=hooks,
+        ask=ask,
+        most_bytes=most_bytes,
+    )
     sweeper = Sweeper(catalog=catalog, stage=stage, finisher=finisher, joiner=joiner, locks=locks)
     return UploadServices(finisher=finisher, engine=engine, joiner=joiner, sweeper=sweeper)
 

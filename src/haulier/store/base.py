@@ -226,6 +226,21 @@ class StreamingStore(MultipartStore, Protocol):
 
 
 @runtime_checkable
+class CopyingStore(MultipartStore, Protocol):
+    """Stores that make parts of what they have already."""
+
+    async def copy_part(
+        self, key: str, upload_id: str, number: int, source_key: str, start: int, end: int
+    ) -> PartReceipt:
+        """Store bytes `start` up to but not including `end` of `source_key` as a part.
+
+        Raises NoSuchUpload, NoSuchObject when there is no such source, RequestRejected when the
+        endpoint can't copy.
+        """
+        ...
+
+
+@runtime_checkable
 class ListingStore(Protocol):
     """Stores that can say what they hold."""
 

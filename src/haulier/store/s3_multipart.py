@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from urllib.parse import quote
 
 from haulier import errors
 from haulier.store import s3_xml
@@ -121,6 +122,33 @@ class S3Multipart(S3Objects):
             raise errors.BadDigest(f"{what}: the store computed another CRC-64/NVME")
         etag = self.checked_etag(answer, body.md5, what)
         return PartReceipt(number=number, size_bytes=size_bytes, etag=etag, crc64nvme=found)
+
+    async def copy_part(
+        self, key: str, upload_id: str, number: int, source_key: str, start: int, end: int
+    ) -> PartReceipt:
+        """Store bytes `start` up to but not including `end` of `source_key` as a part.
+
+        They don't come here. Raises NoSuchUpload, NoSuchObject when there is no such source,
+        RequestRejected where the endpoint can't copy.
+        """
+        headers = {
+            "x-amz-copy-source": quote(f"/{self.bucket}/{check_key(source_key)}"),
+            "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
+        }
+        what = f"part {number} of {self.url}/{key}"
+        answer = await self.http.send(
+            "PUT",
+            check_key(key),
+            query={"partNumber": str(number), "uploadId": upload_id},
+            headers=headers,
+            missing=errors.NoSuchUpload,
+        )
+        copied = accepted(answer, what)
+        etag = copied.findtext("ETag", "").strip('"')
+        if not etag:
+            raise errors.RequestRejected(f"{what}: the store answered without an ETag")
+        crc64nvme = hex_of_base64(s3_xml.text(copied, "ChecksumCRC64NVME"))
+        return PartReceipt(number=number, size_bytes=end - start, etag=etag, crc64nvme=crc64nvme)
 
     async def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
         """Return every part stored so far, by number; raises NoSuchUpload."""

@@ -19,14 +19,9 @@ from haulier.files.reception import Reception
 from sessions_engine import body_of, build
 
 
-@pytest.fixture
-def receiving(on_local):
-    return on_local
-
-
 async def part(receiving, data):
     session = await receiving.start(len(data), order=Order.SEQUENTIAL, details={"partial": ""})
-    return await receiving.engine.append(session.session_id, 0, body_of(data))
+    return await receiving.append(session.session_id, 0, receiving.body(data))
 
 
 async def begin(receiving, *parts, owner_id="u1"):
@@ -44,39 +39,43 @@ async def test_parts_become_one_file_in_the_order_named(receiving):
     assert a.status is SessionStatus.RECEIVING
     assert receiving.ledger.files == {}
     final = await begin(receiving, b, a, b)
-    assert (final.status, final.size_bytes) == (SessionStatus.JOINING, 7)
+    whole = receiving.long(b"deabcde")
+    assert (final.status, final.size_bytes) == (SessionStatus.JOINING, len(whole))
     done = await receiving.joiner.join(final.session_id)
     assert done.status is SessionStatus.COMPLETED
-    assert await receiving.bytes_of(done) == b"deabcde"
-    assert receiving.ledger.files[done.file_id] == ("clip.mp4", 7, crc64nvme(b"deabcde", 0))
+    assert await receiving.bytes_of(done) == whole
+    assert receiving.ledger.files[done.file_id] == ("clip.mp4", len(whole), crc64nvme(whole))
     assert await receiving.joiner.join(final.session_id) == done
 
 
 async def test_a_part_may_be_joined_twice_and_its_quota_counts_once(receiving):
+    def reserved():
+        return sum(receiving.ledger.reserved.values()) / receiving.unit
+
     a, b = await part(receiving, b"abc"), await part(receiving, b"de")
-    assert sum(receiving.ledger.reserved.values()) == 5
+    assert reserved() == 5
     first = await begin(receiving, a, b)
-    assert sum(receiving.ledger.reserved.values()) == 5
+    assert reserved() == 5
     second = await begin(receiving, a)
-    assert sum(receiving.ledger.reserved.values()) == 8
-    for final in (first, second):
-        await receiving.joiner.join(final.session_id)
+    assert reserved() == 8
+    for final, content in ((first, b"abcde"), (second, b"abc")):
+        done = await receiving.joiner.join(final.session_id)
+        assert await receiving.bytes_of(done) == receiving.long(content)
     assert receiving.ledger.reserved == {}
     receiving.clock.forward(hours=2)
     assert (await receiving.sweeper.sweep()).expired == 2
     assert receiving.ledger.reserved == {}
-    assert await receiving.stage.session_ids() == []
+    assert await receiving.leftovers() == []
 
 
 async def test_a_file_as_large_as_the_quota_can_be_sent_in_parts(receiving):
-    receiving.ledger.quota = 5
+    receiving.ledger.quota = 5 * receiving.unit
     a, b = await part(receiving, b"abc"), await part(receiving, b"de")
     final = await begin(receiving, a, b)
     assert (await receiving.joiner.join(final.session_id)).status is SessionStatus.COMPLETED
 
 
-async def test_what_the_quota_refuses_leaves_parts_as_they_were(tmp_path, receiving):
-    catalog = receiving.catalog
+async def test_what_the_quota_refuses_leaves_parts_as_they_were(tmp_path, catalog):
     ann = await Accounts(catalog).add("ann", Role.USER, quota_bytes=5)
     real = build(tmp_path, catalog, ledger=Reception(FileEvents(MemoryEventBus())))
 
@@ -121,7 +120,7 @@ async def test_what_can_not_be_joined(receiving):
 
 
 async def test_parts_together_may_be_too_large(receiving):
-    receiving.joiner._most_bytes = 5
+    receiving.joiner._most_bytes = 5 * receiving.unit
     a = await part(receiving, b"abc")
     with pytest.raises(FileSizeError):
         await begin(receiving, a, a)
@@ -131,60 +130,106 @@ async def test_parts_may_end_before_they_are_joined(receiving):
     a, b = await part(receiving, b"abc"), await part(receiving, b"de")
     final = await begin(receiving, a, b)
     await receiving.engine.cancel(a.session_id)
+    await receiving.engine.cancel(b.session_id)
     receiving.clock.forward(days=3)
-    swept = await receiving.sweeper.sweep()
-    assert (swept.joined, swept.expired) == (1, 1)
-    done = await receiving.engine.get(final.session_id)
-    assert await receiving.bytes_of(done) == b"abcde"
-
-
-async def test_the_sweeper_joins_what_a_crash_interrupted(receiving):
-    a, b = await part(receiving, b"abc"), await part(receiving, b"de")
-    final = await begin(receiving, a, b)
-    # Copied half, then killed.
-    path = receiving.stage._path(final.session_id)
-    path.write_bytes(b"abc")
+    # Whatever is swept first: bytes that are to be joined stay.
+    assert await receiving.sweeper._forget() == 0
+    await receiving.sweeper._discard_orphans()
     assert (await receiving.sweeper.sweep()).joined == 1
     done = await receiving.engine.get(final.session_id)
-    assert (done.status, await receiving.bytes_of(done)) == (SessionStatus.COMPLETED, b"abcde")
-    assert sorted(await receiving.stage.session_ids()) == sorted([a.session_id, b.session_id])
+    assert await receiving.bytes_of(done) == receiving.long(b"abcde")
+    await receiving.sweeper.sweep()
+    assert await receiving.leftovers() == []
+    for one in (a, b):
+        with pytest.raises(NoSuchSession):
+            await receiving.engine.get(one.session_id)
 
 
-async def test_a_crash_before_the_parts_were_pinned_fails_what_nobody_knows_of(
-    receiving, monkeypatch
-):
-    class Killed(BaseException):
-        pass
+async def test_the_sweeper_joins_what_a_crash_interrupted(on_local):
+    a, b = await part(on_local, b"abc"), await part(on_local, b"de")
+    final = await begin(on_local, a, b)
+    # Copied half, then killed.
+    path = on_local.stage._path(final.session_id)
+    path.write_bytes(b"abc")
+    assert (await on_local.sweeper.sweep()).joined == 1
+    done = await on_local.engine.get(final.session_id)
+    assert (done.status, await on_local.bytes_of(done)) == (SessionStatus.COMPLETED, b"abcde")
+    assert sorted(await on_local.stage.session_ids()) == sorted([a.session_id, b.session_id])
 
+
+async def test_bytes_behind_the_end_of_a_part_are_not_joined(on_local):
+    """What was written and never acknowledged may lie there."""
+    a, b = await part(on_local, b"abc"), await part(on_local, b"de")
+    with on_local.stage._path(a.session_id).open("ab") as file:
+        file.write(b"rest")
+    done = await on_local.joiner.join((await begin(on_local, a, b)).session_id)
+    assert await on_local.bytes_of(done) == b"abcde"
+
+
+class Killed(BaseException):
+    pass
+
+
+async def killed(*_):
+    raise Killed
+
+
+async def test_a_crash_before_there_was_room_is_mended(receiving, monkeypatch):
     a = await part(receiving, b"abc")
-
-    async def killed(*_):
-        raise Killed
-
     with monkeypatch.context() as patched:
-        patched.setattr(receiving.stage, "pin", killed)
+        patched.setattr(receiving.stage, "reserve", killed)
         patched.setattr(receiving.finisher, "fail", killed)
         with pytest.raises(Killed):
             await begin(receiving, a)
-    await receiving.sweeper.sweep()
-    [status] = {
-        one.status
-        for one in await receiving.catalog.read(
-            lambda tx: tx.sessions.in_status(list(SessionStatus), None, 10)
-        )
-        if one.parts
-    }
-    assert status is SessionStatus.FAILED
+    assert (await receiving.sweeper.sweep()).joined == 1
+    assert receiving.ledger.reserved == {}
+    [file_id] = receiving.ledger.files
+    [done] = [one for one in await every(receiving) if one.file_id == file_id]
+    assert await receiving.bytes_of(done) == receiving.long(b"abc")
+
+
+async def test_a_part_whose_bytes_are_lost_fails_what_it_was_for(receiving):
+    a, b = await part(receiving, b"abc"), await part(receiving, b"de")
+    final = await begin(receiving, a, b)
+    await receiving.stage.discard(b.session_id, b.file_id)
+    failed = await receiving.joiner.join(final.session_id)
+    assert failed.status is SessionStatus.FAILED
+    assert failed.error
     assert receiving.ledger.reserved == {}
 
 
-async def test_where_the_kernel_can_not_copy_we_do(receiving, monkeypatch):
+async def test_a_part_may_tell_its_length_at_the_end_without_bytes(receiving):
+    a = await receiving.start(None, order=Order.SEQUENTIAL, details={"partial": ""})
+    await receiving.append(a.session_id, 0, receiving.body(b"abcde"))
+    told = await receiving.append(a.session_id, 5, receiving.body(), size_bytes=5)
+    assert told.is_whole
+    b = await part(receiving, b"f")
+    done = await receiving.joiner.join((await begin(receiving, told, b, told)).session_id)
+    assert await receiving.bytes_of(done) == receiving.long(b"abcdefabcde")
+
+
+async def test_nothing_may_be_joined_to_nothing(receiving):
+    empty = await receiving.start(0, order=Order.SEQUENTIAL, details={"partial": ""})
+    a = await part(receiving, b"abc")
+    for parts, content in (((empty,), b""), ((empty, a, empty), b"abc")):
+        done = await receiving.joiner.join((await begin(receiving, *parts)).session_id)
+        assert done.status is SessionStatus.COMPLETED
+        assert await receiving.bytes_of(done) == receiving.long(content)
+
+
+async def every(receiving):
+    return await receiving.catalog.read(
+        lambda tx: tx.sessions.in_status(list(SessionStatus), None, 100)
+    )
+
+
+async def test_where_the_kernel_can_not_copy_we_do(on_local, monkeypatch):
     def refused(*_):
         raise OSError(errno.EXDEV, "not here")
 
     monkeypatch.setattr(os, "copy_file_range", refused)
     data = os.urandom(3 << 20)
-    a, b = await part(receiving, data), await part(receiving, b"de")
-    final = await begin(receiving, a, b)
-    done = await receiving.joiner.join(final.session_id)
-    assert await receiving.bytes_of(done) == data + b"de"
+    a, b = await part(on_local, data), await part(on_local, b"de")
+    final = await begin(on_local, a, b)
+    done = await on_local.joiner.join(final.session_id)
+    assert await on_local.bytes_of(done) == data + b"de"

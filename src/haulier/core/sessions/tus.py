@@ -26,6 +26,7 @@ EXTENSIONS = (
     "expiration",
     "checksum",
     "termination",
+    "concatenation",
 )
 CHECKSUM_ALGORITHMS = ("sha1", "md5", "sha256", "sha512", "crc32", "crc32c", "crc64nvme")
 OFFSET_OCTETS = "application/offset+octet-stream"
@@ -207,12 +208,11 @@ def expires_header(moment: datetime) -> dict[str, str]:
     return {"Upload-Expires": format_datetime(moment, usegmt=True)}
 
 
-def offer_headers(most_bytes: int | None, *, joins: bool) -> dict[str, str]:
+def offer_headers(most_bytes: int | None) -> dict[str, str]:
     """Return the headers of an OPTIONS answer: what this server can do."""
-    extensions = (*EXTENSIONS, "concatenation") if joins else EXTENSIONS
     headers = {
         "Tus-Version": VERSION,
-        "Tus-Extension": ",".join(extensions),
+        "Tus-Extension": ",".join(EXTENSIONS),
         "Tus-Checksum-Algorithm": ",".join(CHECKSUM_ALGORITHMS),
     }
     if most_bytes is not None:

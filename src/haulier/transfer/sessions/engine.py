@@ -292,6 +292,9 @@ class SessionEngine:
                     session = await self._receiver.receive_run(
                         session, body, checks, hold, self._most_bytes
                     )
+        if size_bytes is not None and session.is_partial and session.is_whole:
+            # It may have come without bytes, and nothing that finishes a part would record it.
+            return await self.set_size(session_id, size_bytes)
         return await self._finish_if_whole(session)
 
     async def complete(self, session_id: str) -> UploadSession:

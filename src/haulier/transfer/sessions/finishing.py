@@ -181,10 +181,24 @@ class Finisher:
         ended = await self._catalog.transaction(record)
         self._hashes.forget(session.session_id)
         if ended.status is not SessionStatus.COMPLETED:
-            await self._stage.discard(session.session_id, session.file_id)
-            if session.file_id is not None:
-                await self._stage.delete(session.file_id)
+            await self.remove_bytes(ended)
         return ended
+
+    async def remove_bytes(self, session: UploadSession) -> bool:
+        """Remove the bytes of an ended session, but not the file that it became.
+
+        Returns:
+            False, and nothing done, while they are needed to be joined with others.
+        """
+        session_id, file_id = session.session_id, session.file_id
+        if session.is_partial and await self._catalog.read(
+            lambda tx: tx.sessions.is_to_be_joined(session_id)
+        ):
+            return False
+        await self._stage.discard(session_id, file_id)
+        if session.status is not SessionStatus.COMPLETED and file_id is not None:
+            await self._stage.delete(file_id)
+        return True
 
     async def _load(self, session_id: str) -> tuple[UploadSession, ReceivedChunks]:
         def load(tx: Tx) -> tuple[UploadSession, ReceivedChunks]:

@@ -1,9 +1,9 @@
 """Sessions whose bytes are those of other sessions, one behind the other.
 
-`begin` records the session and pins its parts' bytes; `join` puts them together and finishes the
-file. A crash between any two steps is mended by joining once more. What was set aside for a part
-passes on to the first session that it is joined to: a file sent in parts needs its size of the
-quota once.
+`begin` records the session, and while that is to be joined the bytes of its parts stay, whatever
+becomes of these; `join` puts them together and finishes the file. A crash between any two steps is
+mended by joining once more. What was set aside for a part passes on to the first session that it is
+joined to: a file sent in parts needs its size of the quota once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from haulier.catalog.catalog import Catalog
 from haulier.catalog.transaction import Tx
 from haulier.coordination.locks import Locks
 from haulier.core.records import utc_now
-from haulier.core.sessions.chunks import chunk_size_for
 from haulier.core.sessions.session import (
     Order,
     SessionStatus,
@@ -30,7 +29,7 @@ from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import FileSizeError, SessionConflict, SessionGone
 from haulier.transfer.sessions.finishing import Finisher, SessionHooks
 from haulier.transfer.sessions.receiving import uninterrupted
-from haulier.transfer.sessions.staging import JoiningStage
+from haulier.transfer.sessions.staging import Stage
 
 _JOINED_KEPT_FOR = timedelta(hours=1)
 
@@ -53,7 +52,7 @@ class Joiner:
         self,
         *,
         catalog: Catalog,
-        stage: JoiningStage,
+        stage: Stage,
         finisher: Finisher,
         locks: Locks,
         hooks: SessionHooks,
@@ -97,19 +96,18 @@ class Joiner:
             StorageFull: the disk has no room for them.
             UploadRefused, HookUnavailable: who is asked before does not want it, or did not answer.
         """
-        now = self._now()
-        session_id = secrets.token_hex(16)
+        now, session_id = self._now(), secrets.token_hex(16)
 
         def plan(tx: Tx) -> tuple[UploadSession, list[UploadSession]]:
             parts = {one: _part(tx, one, owner_id) for one in part_ids}
             whole = join_sums([parts[one] for one in part_ids])
             self._check_size(name, whole.size_bytes)
-            session = UploadSession(
+            joined = UploadSession(
                 session_id=session_id,
                 owner_id=owner_id,
                 name=name,
                 size_bytes=whole.size_bytes,
-                chunk_size=chunk_size_for(whole.size_bytes),
+                chunk_size=0,
                 order=Order.SEQUENTIAL,
                 created_at=now,
                 expires_at=now,
@@ -120,7 +118,7 @@ class Joiner:
                 crc64nvme=whole.crc64nvme,
                 crc32=whole.crc32,
             )
-            return session, list(parts.values())
+            return self._stage.plan(joined), list(parts.values())
 
         def record(tx: Tx) -> UploadSession:
             session, parts = plan(tx)
@@ -134,18 +132,18 @@ class Joiner:
             planned, _ = await self._catalog.read(plan)
             await self._ask(planned)
         async with AsyncExitStack() as held:
-            for part_id in sorted(set(part_ids)):
-                await held.enter_async_context(
-                    self._locks.hold(f"upload:{part_id}", breaking=False)
-                )
+            # The new one's too: the sweeper must not begin with it.
+            for one in (session_id, *sorted(set(part_ids))):
+                await held.enter_async_context(self._locks.hold(f"upload:{one}", breaking=False))
             session = await self._catalog.transaction(record)
             try:
-                await self._stage.reserve(session)
-                await self._stage.pin(session.session_id, part_ids)
+                reserved = await self._stage.reserve(session)
+                if reserved != session:
+                    await self._catalog.transaction(lambda tx: tx.sessions.renew(session, reserved))
             except BaseException as exc:
                 await uninterrupted(self._finisher.fail(session, str(exc)))
                 raise
-        return session
+        return reserved
 
     async def join(self, session_id: str) -> UploadSession:
         """Put the parts of a session together; harmless when that was done.
@@ -154,15 +152,12 @@ class Joiner:
             StorageFull: the disk has no room; it may be tried again later.
         """
         async with self._locks.hold(f"upload:{session_id}", breaking=False):
-            session = await self._catalog.read(lambda tx: tx.sessions.get(session_id))
-            if session is None:
-                raise NoSuchSession("there is no such upload")
+            session, parts = await self._catalog.read(lambda tx: _with_parts(tx, session_id))
             if session.status is not SessionStatus.JOINING:
                 return session
             try:
-                await self._stage.join(session_id, session.parts)
+                session = await self._stage.join(session, parts)
             except SessionGone as exc:
-                # A crash came before they were pinned: nobody was told of this session.
                 return await self._finisher.fail(session, exc.message)
             whole = WholeFile(
                 size_bytes=session.offset, crc64nvme=session.crc64nvme, crc32=session.crc32
@@ -182,6 +177,16 @@ class Joiner:
             raise FileSizeError(
                 f"{name} has {size_bytes} bytes; at most {self._most_bytes} are allowed"
             )
+
+
+def _with_parts(tx: Tx, session_id: str) -> tuple[UploadSession, list[UploadSession]]:
+    session = tx.sessions.get(session_id)
+    if session is None:
+        raise NoSuchSession("there is no such upload")
+    if session.status is not SessionStatus.JOINING:
+        return session, []
+    found = {one: tx.sessions.get(one) for one in set(session.parts)}
+    return session, [part for one in session.parts if (part := found[one]) is not None]
 
 
 def _part(tx: Tx, part_id: str, owner_id: str) -> UploadSession:

@@ -13,6 +13,7 @@ from haulier.core.checksums import Buffer
 from haulier.core.sessions.session import Extent
 from haulier.errors import ExternalServiceError, NoSuchUpload, SessionGone, StoreError
 from haulier.store.base import (
+    CopyingStore,
     ListingStore,
     ObjectOptions,
     Part,
@@ -24,7 +25,7 @@ from haulier.store.base import (
 _log = logging.getLogger("haulier.uploads")
 
 
-class UploadStore(StreamingStore, ListingStore, SigningStore, Protocol):
+class UploadStore(StreamingStore, CopyingStore, ListingStore, SigningStore, Protocol):
     """What uploads need of a bucket."""
 
 

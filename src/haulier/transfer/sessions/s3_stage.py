@@ -7,7 +7,7 @@ machine, so that any host can go on with any session.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -15,11 +15,13 @@ from haulier.catalog.catalog import Catalog
 from haulier.core.checksums import RunningChecksum, crc32, crc64nvme
 from haulier.core.records import new_file_id
 from haulier.core.sessions.chunks import Span, chunk_size_for
+from haulier.core.sessions.joined import extents_of
 from haulier.core.sessions.session import (
     Extent,
     Order,
     UploadSession,
     WholeFile,
+    join_sums,
 )
 from haulier.errors import (
     ExternalServiceError,
@@ -31,6 +33,7 @@ from haulier.errors import (
 )
 from haulier.store.base import ObjectInfo, PartReceipt
 from haulier.transfer.sessions.s3_chunk_writer import S3ChunkWriter
+from haulier.transfer.sessions.s3_join import S3Join
 from haulier.transfer.sessions.s3_place import S3Place, store_errors
 from haulier.transfer.sessions.s3_run_writer import S3RunWriter
 from haulier.transfer.sessions.staging import Writer
@@ -92,6 +95,29 @@ class S3Stage:
         if span.offset // session.chunk_size >= most:
             raise ValidationError(f"an upload has at most {most} chunks here")
         return S3ChunkWriter(self._place, session, span, checks)
+
+    async def join(self, session: UploadSession, parts: Sequence[UploadSession]) -> UploadSession:
+        """Make the objects of other sessions, one behind the other, parts of this one.
+
+        May be done twice; what was copied is not copied again.
+
+        Raises:
+            SessionGone: the store has given up one of them, or this one.
+            ExternalServiceError: the store failed; it may be tried again later.
+        """
+        if not session.size_bytes:
+            return session
+        if session.upload_id is None:
+            # A crash came before it was recorded; another one of that key is ended with it.
+            session = await self._open_again(session)
+        filled = [one for one in parts if one.offset]
+        for one in {one.session_id: one for one in filled}.values():
+            await self.finish(one, join_sums([one]))
+        with store_errors(session.name):
+            await S3Join(self._place, self._catalog, session, self._keys_of(filled)).run(
+                [await self._extents_of(one) for one in filled]
+            )
+        return session
 
     async def finish(self, session: UploadSession, whole: WholeFile) -> None:
         """Complete the multipart upload; may be done twice.
@@ -165,6 +191,17 @@ class S3Stage:
     async def aclose(self) -> None:
         """Close the connections to the bucket."""
         await self._store.aclose()
+
+    async def _open_again(self, session: UploadSession) -> UploadSession:
+        reserved = await self.reserve(session)
+        return await self._catalog.transaction(lambda tx: tx.sessions.renew(session, reserved))
+
+    def _keys_of(self, sessions: Sequence[UploadSession]) -> list[str]:
+        return [self._place.file_key(one.file_id) for one in sessions if one.file_id is not None]
+
+    async def _extents_of(self, session: UploadSession) -> list[Extent]:
+        stored = await self._catalog.read(lambda tx: tx.sessions.chunks(session.session_id))
+        return extents_of(session, list(stored.values()))
 
     async def _complete(self, session: UploadSession, key: str, whole: WholeFile) -> ObjectInfo:
         assert session.file_id is not None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -23,7 +23,7 @@ from haulier.core.sessions.chunks import Span, chunk_size_for
 from haulier.core.sessions.session import Extent, Settled, UploadSession, WholeFile
 from haulier.errors import ExternalServiceError, FileSizeError, StorageFull
 from haulier.transfer.sessions.disk import require_room
-from haulier.transfer.sessions.local_join import PINNED, join, pin, unpin
+from haulier.transfer.sessions.local_join import join
 from haulier.transfer.sessions.staging import Piece
 
 T = TypeVar("T")
@@ -98,34 +98,22 @@ class LocalStage:
         target = self.path_of(session.file_id)
         await self._in_thread(lambda: self._finish(session.session_id, whole.size_bytes, target))
 
-    async def pin(self, session_id: str, part_ids: tuple[str, ...]) -> None:
-        """Keep the bytes of other sessions for this one, whatever becomes of those.
-
-        Raises:
-            SessionGone: one of them has no bytes.
-        """
-        await self._in_thread(lambda: pin(self._path(session_id), part_ids))
-
-    async def join(self, session_id: str, part_ids: tuple[str, ...]) -> None:
-        """Write what was pinned, one behind the other, into the session's file.
+    async def join(self, session: UploadSession, parts: Sequence[UploadSession]) -> UploadSession:
+        """Write the files of other sessions, one behind the other, into the session's file.
 
         May be done twice.
 
         Raises:
-            SessionGone: what was pinned is not there.
+            SessionGone: bytes of one of them are not there.
             StorageFull: the disk has not as much room.
         """
-        await self._in_thread(lambda: join(self._path(session_id), part_ids))
+        files = [(self._path(one.session_id), one.offset) for one in parts]
+        await self._in_thread(lambda: join(self._path(session.session_id), files))
+        return session
 
     async def discard(self, session_id: str, file_id: str | None = None) -> None:  # noqa: ARG002 - the file lies under the session's id
-        """Remove the session's file and what it pinned; nothing happens when there is none."""
-
-        def remove() -> None:
-            with suppress(FileNotFoundError):
-                self._path(session_id).unlink()
-            unpin(self._path(session_id))
-
-        await self._in_thread(remove)
+        """Remove the session's file; nothing happens when there is none."""
+        await self._in_thread(lambda: self._path(session_id).unlink(missing_ok=True))
 
     async def session_ids(self) -> list[str]:
         """Return the sessions that have a file."""
@@ -133,7 +121,7 @@ class LocalStage:
         def names() -> list[str]:
             if not self._root.exists():
                 return []
-            return sorted({name.removesuffix(PINNED) for name in os.listdir(self._root)})
+            return sorted(os.listdir(self._root))
 
         return await self._in_thread(names)
 
@@ -202,7 +190,6 @@ class LocalStage:
     def _finish(self, session_id: str, size_bytes: int, target: Path) -> None:
         path = self._path(session_id)
         if not path.exists() and target.exists():
-            unpin(path)
             return
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR)
@@ -220,7 +207,6 @@ class LocalStage:
         finally:
             os.close(descriptor)
         path.rename(target)
-        unpin(path)
         if self._durability is not Durability.NONE:
             _sync_directory(target.parent)
             _sync_directory(self._root)

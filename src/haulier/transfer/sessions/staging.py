@@ -6,7 +6,7 @@ what is safe; what is acknowledged is decided by the catalog alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -81,6 +81,17 @@ class Stage(Protocol):
         """
         ...
 
+    async def join(self, session: UploadSession, parts: Sequence[UploadSession]) -> UploadSession:
+        """Make the bytes of other sessions, which are whole, those of this one, in this order.
+
+        May be done twice, also after a crash. Returns the session with what to remember.
+
+        Raises:
+            SessionGone: bytes of one of them are not there.
+            StorageFull: there is no room for them.
+        """
+        ...
+
     async def finish(self, session: UploadSession, whole: WholeFile) -> None:
         """Make the session's bytes the file `session.file_id`; may be done twice.
 
@@ -145,27 +156,5 @@ class OpeningStage(Stage, Protocol):
 
         Raises:
             ExternalServiceError: it is not there.
-        """
-        ...
-
-
-@runtime_checkable
-class JoiningStage(Stage, Protocol):
-    """A stage that can make one file of several sessions' bytes."""
-
-    async def pin(self, session_id: str, part_ids: tuple[str, ...]) -> None:
-        """Keep the bytes of other sessions for this one, whatever becomes of those.
-
-        Raises:
-            SessionGone: one of them has no bytes.
-        """
-        ...
-
-    async def join(self, session_id: str, part_ids: tuple[str, ...]) -> None:
-        """Make what was pinned the session's bytes, in this order; may be done twice.
-
-        Raises:
-            SessionGone: what was pinned is not there.
-            StorageFull: there is no room for it.
         """
         ...

@@ -63,7 +63,7 @@ class Sweeper:
         catalog: where sessions are recorded.
         stage: where their bytes lie.
         finisher: ends and finishes them.
-        joiner: puts parts together, where that can be done.
+        joiner: puts parts together, where sessions are joined.
         locks: the engine's.
         now: the clock.
     """
@@ -170,12 +170,13 @@ class Sweeper:
         return expired
 
     async def _forget(self) -> int:
-        old = await self._list(_ENDED, before=self._now())
-        for session_id in old:
+        forgotten = 0
+        for session_id in await self._list(_ENDED, before=self._now()):
             session = await self._get(session_id)
-            await self._stage.discard(session_id, session.file_id if session else None)
-            await self._delete(session_id)
-        return len(old)
+            if session is not None and await self._finisher.remove_bytes(session):
+                await self._delete(session_id)
+                forgotten += 1
+        return forgotten
 
     async def _discard_orphans(self) -> int:
         """Remove files of sessions that have ended or that no row speaks of.
@@ -185,9 +186,11 @@ class Sweeper:
         orphans = 0
         for session_id in await self._stage.session_ids():
             session = await self._get(session_id)
-            if session is None or session.status in _ENDED:
+            if session is None:
                 await self._stage.discard(session_id)
                 orphans += 1
+            elif session.status in _ENDED:
+                orphans += await self._finisher.remove_bytes(session)
         return orphans
 
     async def _get(self, session_id: str) -> UploadSession | None:
