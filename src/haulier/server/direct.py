@@ -86,9 +86,7 @@ class _Body:
         if self.abandoned:
             self._filled = 0
         elif self._filled >= _PIECE_BYTES or not self.left:
-            assert self._filling is not None
-            self._ready.append((self._filling, self._filled))
-            self._filling, self._filled = None, 0
+            self._pass_on()
             self.cycle.message_event.set()
 
     async def pieces(self, resume: Callable[[], None]) -> AsyncGenerator[memoryview, None]:
@@ -100,8 +98,11 @@ class _Body:
                 while not self._ready:
                     if not self.left:
                         return
-                    if self.cycle.disconnected:
+                    if self.cycle.disconnected and not self._filled:
                         raise ConnectionResetError("the client went away")
+                    if self.cycle.disconnected:
+                        self._pass_on()
+                        continue
                     resume()
                     await self.cycle.message_event.wait()
                     self.cycle.message_event.clear()
@@ -113,6 +114,11 @@ class _Body:
         finally:
             self.abandoned = bool(self.left)
             resume()
+
+    def _pass_on(self) -> None:
+        assert self._filling is not None
+        self._ready.append((self._filling, self._filled))
+        self._filling, self._filled = None, 0
 
     def _take(self) -> memoryview:
         if self._free:
