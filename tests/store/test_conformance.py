@@ -8,6 +8,7 @@ from haulier.store.local import LocalStore
 from haulier.store.s3 import S3Store
 from haulier.store.wrappers import Retrying
 from haulier.testing.store_suite import StoreSuite
+from server_stores import opened
 
 
 class TestLocalStore(StoreSuite):
@@ -20,6 +21,22 @@ class TestRetryingLocalStore(StoreSuite):
     @pytest.fixture
     def store(self, tmp_path):
         return Retrying(LocalStore(tmp_path / "store"))
+
+
+@pytest.mark.processes
+class TestHaulierStore(StoreSuite):
+    @pytest.fixture
+    async def store(self, files_server):
+        async with opened(files_server) as store:
+            yield store
+
+
+@pytest.mark.processes
+class TestRetryingHaulierStore(StoreSuite):
+    @pytest.fixture
+    async def store(self, files_server):
+        async with opened(files_server) as store:
+            yield Retrying(store)
 
 
 @pytest.mark.servers

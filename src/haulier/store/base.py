@@ -25,6 +25,8 @@ class StoreLimits:
     `contiguous_parts` is true when parts are written at their offset, so that after an
     interruption only parts without a gap before them can be kept. `wants_md5` is false where
     parts are told apart by their CRC-64/NVME alone: MD5 costs more than everything else.
+    `in_order`: each part is put behind all before it, so `put_part` waits for these, and what was
+    put stays: other bytes at a place that is taken raise NoSuchUpload.
     """
 
     min_part_bytes: int = 5 << 20
@@ -33,6 +35,7 @@ class StoreLimits:
     max_object_bytes: int = 5 << 40
     contiguous_parts: bool = False
     wants_md5: bool = True
+    in_order: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +184,14 @@ class MultipartStore(Store, Protocol):
         further than the part's size on success."""
         ...
 
-    async def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
-        """Return every part stored so far, by number; raises NoSuchUpload."""
+    async def list_parts(
+        self, key: str, upload_id: str, *, sent: Sequence[PartReceipt] = ()
+    ) -> list[PartReceipt]:
+        """Return every part stored so far, by number; raises NoSuchUpload.
+
+        `sent`: what the caller sent, for stores that keep bytes and no parts, and hold what they
+        have against it. Others know by themselves.
+        """
         ...
 
     async def complete_upload(

@@ -177,7 +177,13 @@ class LocalStore:
 
         return await self._run(key, work)
 
-    async def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
+    async def list_parts(
+        self,
+        key: str,
+        upload_id: str,
+        *,
+        sent: Sequence[PartReceipt] = (),  # noqa: ARG002 - what is there is known here
+    ) -> list[PartReceipt]:
         """Return every part stored so far, by number; raises NoSuchUpload."""
 
         def work(_: Event) -> list[PartReceipt]:

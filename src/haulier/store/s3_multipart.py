@@ -150,7 +150,13 @@ class S3Multipart(S3Objects):
         crc64nvme = hex_of_base64(s3_xml.text(copied, "ChecksumCRC64NVME"))
         return PartReceipt(number=number, size_bytes=end - start, etag=etag, crc64nvme=crc64nvme)
 
-    async def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
+    async def list_parts(
+        self,
+        key: str,
+        upload_id: str,
+        *,
+        sent: Sequence[PartReceipt] = (),  # noqa: ARG002 - the bucket knows its parts
+    ) -> list[PartReceipt]:
         """Return every part stored so far, by number; raises NoSuchUpload."""
         query = {"uploadId": upload_id, "max-parts": "1000"}
         found: list[PartReceipt] = []

@@ -114,8 +114,10 @@ class Retrying(_Wrapper):
     async def start_upload(self, key: str, options: ObjectOptions) -> str:
         return await self._try(lambda: self._inner.start_upload(key, options))
 
-    async def list_parts(self, key: str, upload_id: str) -> list[PartReceipt]:
-        return await self._try(lambda: self._inner.list_parts(key, upload_id))
+    async def list_parts(
+        self, key: str, upload_id: str, *, sent: Sequence[PartReceipt] = ()
+    ) -> list[PartReceipt]:
+        return await self._try(lambda: self._inner.list_parts(key, upload_id, sent=sent))
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         await self._try(lambda: self._inner.abort_upload(key, upload_id))

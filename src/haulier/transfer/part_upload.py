@@ -97,6 +97,19 @@ def is_the_same(row: PartRow, receipt: PartReceipt) -> bool:
     return bool(receipt.etag) and receipt.etag in {row.md5, row.etag}
 
 
+def receipts_of(rows: Iterable[PartRow]) -> list[PartReceipt]:
+    """Return what the journal tells of parts, as the store would."""
+    return [
+        PartReceipt(
+            number=row.number,
+            size_bytes=row.size_bytes,
+            etag=row.etag or row.md5 or row.crc64nvme,
+            crc64nvme=row.crc64nvme,
+        )
+        for row in rows
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class WholeObject:
     """What the parts come to together."""
@@ -117,19 +130,10 @@ def combine(rows: Sequence[PartRow]) -> WholeObject:
     for row in rows:
         crc = combine_crc64nvme(crc, int(row.crc64nvme, 16), row.size_bytes)
         size_bytes += row.size_bytes
-    receipts = [
-        PartReceipt(
-            number=row.number,
-            size_bytes=row.size_bytes,
-            etag=row.etag or row.md5 or row.crc64nvme,
-            crc64nvme=row.crc64nvme,
-        )
-        for row in rows
-    ]
     etags = [row.md5 or row.etag or "" for row in rows]
     are_md5s = all(_MD5.fullmatch(etag) for etag in etags)
     etag_of_md5s = multipart_etag(etags) if are_md5s else None
-    return WholeObject(size_bytes, f"{crc:016x}", etag_of_md5s, receipts)
+    return WholeObject(size_bytes, f"{crc:016x}", etag_of_md5s, receipts_of(rows))
 
 
 @dataclass(slots=True, kw_only=True)

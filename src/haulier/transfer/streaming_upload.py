@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -237,7 +237,8 @@ class StreamingUploadHandler:
             ]
         except (KeyError, TypeError, ValueError) as exc:
             raise ValidationError("this is not the saved state of an upload") from exc
-        listed = {part.number: part for part in await self._store.list_parts(key, upload_id)}
+        found = await self._store.list_parts(key, upload_id, sent=_receipts(saved))
+        listed = {part.number: part for part in found}
         kept = {
             part.number: part
             for part in saved
@@ -257,8 +258,6 @@ class StreamingUploadHandler:
             BadDigest: the object is not what the parts make.
             NoSuchUpload: the store has given the upload up.
         """
-        from haulier.store.base import PartReceipt
-
         upload = self._upload(upload_id)
         parts = [upload.parts[number] for number in sorted(upload.parts)]
         self._check_whole(upload)
@@ -266,12 +265,7 @@ class StreamingUploadHandler:
         for part in parts:
             checksum = combine_crc64nvme(checksum, int(part.crc64nvme, 16), part.size_bytes)
             size_bytes += part.size_bytes
-        receipts = [
-            PartReceipt(
-                number=p.number, size_bytes=p.size_bytes, etag=p.etag, crc64nvme=p.crc64nvme
-            )
-            for p in parts
-        ]
+        receipts = _receipts(parts)
         wanted = f"{checksum:016x}"
         try:
             await self._store.complete_upload(upload.key, upload_id, receipts, crc64nvme=wanted)
@@ -364,6 +358,15 @@ class StreamingUploadHandler:
         except Exception:  # noqa: BLE001 - the caller's code
             # Whoever watches can't break what is watched.
             _log.exception("a progress callback failed")
+
+
+def _receipts(parts: Iterable[StoredPart]) -> list[PartReceipt]:
+    from haulier.store.base import PartReceipt
+
+    return [
+        PartReceipt(number=p.number, size_bytes=p.size_bytes, etag=p.etag, crc64nvme=p.crc64nvme)
+        for p in parts
+    ]
 
 
 def _check_part(number: int, size_bytes: int, most: int) -> None:

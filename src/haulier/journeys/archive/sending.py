@@ -29,7 +29,7 @@ from haulier.journeys.archive.keeping import KeptArchive
 from haulier.journeys.archive.select import Target, select
 from haulier.journeys.archive.shipment import Shipment, archive_name, commit
 from haulier.store.base import ListingStore, ObjectOptions
-from haulier.transfer.part_upload import PartSender, PartSource, Survey, survey
+from haulier.transfer.part_upload import PartSender, PartSource, Survey, receipts_of, survey
 
 if TYPE_CHECKING:
     from haulier.archive.seal import Sealer
@@ -194,7 +194,9 @@ async def _survey(ctx: ArchiveContext, shipment: Shipment, keep_until: int) -> S
     if not rows:
         return Survey([], [], 1, 0)
     store = shipment.destination.store
-    listed = await store.list_parts(shipment.journal.key, shipment.journal.upload_id or "")
+    listed = await store.list_parts(
+        shipment.journal.key, shipment.journal.upload_id or "", sent=receipts_of(rows)
+    )
     found = survey(rows, listed, contiguous=store.limits.contiguous_parts, keep_until=keep_until)
     told = {row.number: row.etag for row in rows}
 
