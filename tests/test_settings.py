@@ -97,6 +97,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "MGMT_DUPLICATE_HANDLING",
                 "MGMT_COMPRESSION",
                 "MGMT_CATALOG",
+                "HAULIER_TOKEN",
             ],
             "archive",
         ),
@@ -184,6 +185,7 @@ def test_the_table_tells_meaning_default_and_secrecy() -> None:
     assert {name for name, row in rows.items() if row.secret} == {
         "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
         "JWT_SECRET_KEY", "MAX_TOKEN", "SYNC_TOKEN", "DISCORD_TOKEN", "PRE_CREATE_HOOK_SECRET",
+        "HAULIER_TOKEN",
     }  # fmt: skip
     assert rows["MGMT_COMPLETED_ENABLED"].default == "true"
     assert rows["MGMT_LOCAL_DIR"].default == "."

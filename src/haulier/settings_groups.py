@@ -122,6 +122,9 @@ class ArchiveSettings(_Group):
         "MGMT_CATALOG",
         meaning="`completed`: the catalog lies in `{completed}/.metadata/operations.db`",
     )
+    token: SecretStr | None = _setting(
+        None, "HAULIER_TOKEN", meaning="the token for a haulier server that archives go to"
+    )
 
     @property
     def completed(self) -> Path:
@@ -384,6 +387,7 @@ class RemoteSettings(BaseModel):
     region: str | None = None
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
+    token: SecretStr | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -3,7 +3,7 @@
     crash_driver.py upload|resume LOG [STAGE NUMBER]
 
 Appends each stage it reaches to LOG, and dies by SIGKILL when STAGE is reached for the
-NUMBERth time. Settings come from the environment.
+NUMBERth time. Settings come from the environment, and from CRASH_TO where archives go.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def main() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     settings = Settings.load()
-    async with open_archive(settings, observe=observe) as ctx:
+    async with open_archive(settings, to=os.environ.get("CRASH_TO"), observe=observe) as ctx:
         if verb == "upload":
             records = await upload(ctx, ["all"], upload_options(settings, jobs=3))
         else:

@@ -18,6 +18,7 @@ import pytest
 
 from haulier.store.s3 import S3Store
 from haulier.testing.seaweed import SeaweedServer
+from server_stores import new_account, store_at
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
 JOBS = 3
@@ -97,6 +98,24 @@ def test_local_store_killed_at(tmp_path, stage, number):
     assert "recordings" not in journey.run("resume", journey.log).stdout
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize(("stage", "number"), POINTS)
+def test_server_killed_at(tmp_path, files_server, stage, number):
+    _, token = new_account(files_server)
+    env = {"HAULIER_TOKEN": token, "CRASH_TO": f"{files_server.url}/in/there"}
+    journey = Journey(tmp_path, 64 << 20, env)
+    killed = journey.run("upload", journey.log, stage, number)
+    assert killed.returncode == -9, killed.stderr
+    assert journey.source_is_complete()
+    resumed = journey.run("resume", journey.log)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    open_uploads, kept = asyncio.run(look_at_server(files_server.url, token, tmp_path / "fetched"))
+    journey.check_finished(tmp_path / "fetched")
+    journey.check_nothing_sent_twice()
+    assert open_uploads == []
+    assert kept == ["in/there/recordings.tar.gz", "in/there/recordings.tar.gz.index.gz"]
+
+
 @pytest.mark.servers
 @pytest.mark.parametrize(("stage", "number"), POINTS)
 def test_s3_killed_at(tmp_path, s3_server, stage, number):
@@ -171,3 +190,17 @@ async def open_uploads(server, bucket: str) -> list[str]:
     found = [upload.key async for upload in store.list_uploads("")]
     await store.aclose()
     return found
+
+
+async def look_at_server(url: str, token: str, target: Path) -> tuple[list[str], list[str]]:
+    """Fetch the archive; return what is under way at the server, and the keys it has."""
+    store = store_at(url, token)
+    try:
+        with target.open("wb") as file:
+            async with store.get("in/there/recordings.tar.gz") as pieces:
+                async for piece in pieces:
+                    file.write(piece)
+        under_way = [upload.key async for upload in store.list_uploads()]
+        return under_way, [info.key async for info in store.list_objects()]
+    finally:
+        await store.aclose()

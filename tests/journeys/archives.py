@@ -12,6 +12,7 @@ from haulier.journeys.archive.upload import upload
 from haulier.store.base import ObjectOptions, Part
 from haulier.store.local import LocalStore
 from haulier.store.s3 import S3Store
+from server_stores import new_account, store_at
 
 
 class Recording:
@@ -66,6 +67,14 @@ class BucketPlace(LocalPlace):
     def __init__(self, yard, server):
         self.yard = yard
         self.store = Recording(S3Store(server.make_bucket(), access=server.access()))
+
+
+class ServerPlace(LocalPlace):
+    """An account of a running server as the destination of a yard."""
+
+    def __init__(self, yard, server):
+        self.yard = yard
+        self.store = Recording(store_at(server.url, new_account(server)[1]))
 
 
 class Site:

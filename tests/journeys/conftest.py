@@ -17,6 +17,7 @@ from haulier.journeys.archive.options import UploadOptions
 from haulier.journeys.archive.upload import upload
 from haulier.store.local import LocalStore
 from journeys.sites import bucket_site, local_site, site  # noqa: F401 - fixtures by name
+from server_stores import files_server  # noqa: F401 - a fixture
 
 
 @dataclass

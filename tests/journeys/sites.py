@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from haulier.journeys.archive.open import LOCAL_CHECKS
-from journeys.archives import BucketPlace, LocalPlace, Recording, Site
+from haulier.journeys.archive.open import LOCAL_CHECKS, SERVER_CHECKS
+from journeys.archives import BucketPlace, LocalPlace, Recording, ServerPlace, Site
 
 
 async def _open(yard, place):
@@ -13,6 +13,8 @@ async def _open(yard, place):
     if place.store.scheme == "s3":
         checks = await place.store.probe()
         place.store = Recording(place.store.with_checks(checks))
+    elif place.store.scheme == "http":
+        checks = SERVER_CHECKS
     return Site(yard, place, checks)
 
 
@@ -28,9 +30,22 @@ async def bucket_site(yard, s3_server):
     await place.aclose()
 
 
-@pytest.fixture(params=["local", pytest.param("bucket", marks=pytest.mark.servers)])
+PLACES = {
+    "local": (LocalPlace, None),
+    "bucket": (BucketPlace, "s3_server"),
+    "server": (ServerPlace, "files_server"),
+}
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("bucket", marks=pytest.mark.servers),
+        pytest.param("server", marks=pytest.mark.processes),
+    ]
+)
 async def site(request, yard):
-    server = request.getfixturevalue("s3_server") if request.param == "bucket" else None
-    place = (LocalPlace if server is None else BucketPlace)(yard, server)
+    kind, server = PLACES[request.param]
+    place = kind(yard, server and request.getfixturevalue(server))
     yield await _open(yard, place)
     await place.aclose()

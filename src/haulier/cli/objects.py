@@ -195,7 +195,9 @@ def _confirmed(planned: DeletePlan) -> bool:
 def import_(
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", help="s3://bucket/prefix, file:///path, or a remote."),
+        typer.Argument(
+            metavar="[URL]", help="s3://bucket/prefix, https://server/folder, file:///path."
+        ),
     ] = None,
     key: KeyOption = None,
     as_json: JsonOption = False,

@@ -17,7 +17,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 ToOption = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="s3://bucket/prefix, file:///path, or a remote of haulier.toml."
+        metavar="URL",
+        help="s3://bucket/prefix, https://server/folder, file:///path, or a remote's name.",
     ),
 ]
 RateOption = Annotated[

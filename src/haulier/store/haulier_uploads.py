@@ -26,17 +26,24 @@ class _Place:
 
 @dataclass(slots=True)
 class _Course:
-    """What this process knows of an upload: where it stands, and where it stood before that."""
+    """What this process knows of an upload: where it stands, and where it has stood, by offset."""
 
     turn: asyncio.Condition = field(default_factory=asyncio.Condition)
     stands: _Place | None = None
-    stood: _Place | None = None
+    passed: dict[int, _Place] = field(default_factory=dict)
     is_certain: bool = False
 
     def reached(self, place: _Place) -> None:
-        if place != self.stands:
-            self.stood, self.stands = self.stands, place
+        self.stands = self.passed[place.offset] = place
         self.is_certain = True
+
+    def has(self, part: Part) -> bool:
+        """Tell whether `part` lies at its place; the answer to it may have been lost."""
+        begun = self.passed.get(part.offset)
+        if begun is None:
+            return False
+        ended = begun.behind(part)
+        return self.passed.get(ended.offset) == ended
 
 
 class UploadsInOrder:
@@ -71,8 +78,11 @@ class UploadsInOrder:
             while (stands := await self._where(upload_id, course)).offset < part.offset:
                 await course.turn.wait()
             if stands.offset > part.offset:
-                _check_same(course, stands, part)
-                return
+                if course.has(part):
+                    return
+                raise errors.NoSuchUpload(
+                    f"other bytes were sent to the place of part {part.number} before"
+                )
             try:
                 await self._send(upload_id, course, stands, part, body)
             except BaseException:
@@ -135,12 +145,3 @@ class UploadsInOrder:
         if offset != behind.offset:
             raise errors.ServiceFault(f"{self._endpoint} stands at {offset}, not {behind.offset}")
         course.reached(behind)
-
-
-def _check_same(course: _Course, stands: _Place, part: Part) -> None:
-    """Make sure that `part` is what was sent last; the answer to it may have been lost."""
-    stood = course.stood
-    if stood is None or stood.offset != part.offset or stood.behind(part) != stands:
-        raise errors.NoSuchUpload(
-            f"other bytes were sent to the place of part {part.number} before"
-        )

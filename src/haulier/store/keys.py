@@ -32,7 +32,8 @@ def check_key(key: str) -> str:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Split `s3://bucket/prefix` or `file:///path` into the store's URL and a key prefix.
+    """Split `s3://bucket/prefix`, `https://server/folder` or `file:///path` into the store's URL
+    and a key prefix.
 
     A directory is a store as a whole, so its prefix is always empty.
     Raises ConfigurationError when the URL is neither.
@@ -42,6 +43,9 @@ def split_url(url: str) -> tuple[str, str]:
         return f"s3://{parts.netloc}", unquote(parts.path).lstrip("/")
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return f"file://{parts.path}", ""
+    if parts.scheme in {"https", "http"} and parts.hostname:
+        return f"{parts.scheme}://{parts.netloc.lower()}", unquote(parts.path).strip("/")
     raise errors.ConfigurationError(
-        f"{url!r} is not the URL of a store", hint="Use s3://bucket/prefix or file:///path."
+        f"{url!r} is not the URL of a store",
+        hint="Use s3://bucket/prefix, https://server/folder or file:///path.",
     )

@@ -32,8 +32,8 @@ async def upload(
 
     Args:
         targets: paths, or `"all"` for each entry of the local directory.
-        to: `s3://bucket/prefix`, `file:///path` or a remote of `haulier.toml`; None: what the
-            settings say.
+        to: `s3://bucket/prefix`, `https://server/folder`, `file:///path` or a remote of
+            `haulier.toml`; None: what the settings say.
         settings: read from environment and files when left out.
         dry_run: only tell what would be done.
         limit_rate: bytes per second as `"20M"`, or a timetable.

@@ -13,8 +13,9 @@ from haulier.store.base import MultipartStore, StoreChecks
 class Destination:
     """A place that can be named in the journal and opened again; holds no secrets.
 
-    `root` is `s3://bucket` or `file:///path`; `prefix` what every key starts with ("" or ending
-    in "/"); `remote` the name in `haulier.toml` whose credentials open it, if any.
+    `root` is `s3://bucket`, `https://server` or `file:///path`; `prefix` what every key starts
+    with ("" or ending in "/"); `remote` the name in `haulier.toml` whose credentials open
+    it, if any.
     """
 
     root: str

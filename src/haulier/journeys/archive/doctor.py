@@ -28,6 +28,7 @@ from haulier.journeys.archive.open import open_archive
 from haulier.settings import Settings
 
 if TYPE_CHECKING:
+    from haulier.store.haulier import HaulierStore
     from haulier.store.s3 import S3Store
 
 _LOW_SPACE_BYTES = 1 << 30
@@ -156,6 +157,8 @@ async def _journey(ctx: ArchiveContext, settings: Settings) -> AsyncIterator[Fin
     yield _destination(ctx)
     if ctx.destination.store.scheme == "s3":
         yield await _guarded("bucket", lambda: _bucket(ctx))
+    elif ctx.destination.directory is None:
+        yield await _guarded("server", lambda: _server(ctx))
     else:
         root = Path(unquote(urlsplit(ctx.destination.store.url).path))
         yield _directory("store", root, "HAULIER_DATA, or --to,")
@@ -197,6 +200,14 @@ async def _bucket(ctx: ArchiveContext) -> Finding:
     if skew >= _NOTABLE_SKEW:
         return Finding("bucket", "warning", detail, fix)
     return Finding("bucket", "ok", detail)
+
+
+async def _server(ctx: ArchiveContext) -> Finding:
+    store = cast("HaulierStore", ctx.destination.store)
+    account = await store.check_account()
+    quota, used = account["quota"], format_size(account["used"])
+    room = "" if quota is None else f" of {format_size(quota)}"
+    return Finding("server", "ok", f"{account['name']} keeps {used}{room} there")
 
 
 async def _unfinished(ctx: ArchiveContext) -> Finding:

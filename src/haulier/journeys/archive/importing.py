@@ -62,7 +62,8 @@ async def import_archives(
     """Add what is stored below `url` and not in the catalog yet.
 
     Args:
-        url: `s3://bucket/prefix` or `file:///path`; the current destination when left out.
+        url: `s3://bucket/prefix`, `https://server/folder` or `file:///path`; the current
+            destination when left out.
         key: names the key that opens sealed indexes. Without it an encrypted archive gets a
             record that says little more than that it is there.
 

@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.schema import refuse_network_filesystem
+from haulier.core.file_names import clean_folder
 from haulier.core.records import utc_now
 from haulier.core.units import parse_limit
-from haulier.errors import ConfigurationError, UsageError
+from haulier.errors import ConfigurationError, UsageError, ValidationError
 from haulier.journeys.archive.context import ArchiveContext, Observe, observe_nothing
 from haulier.journeys.archive.destination import Destination, OpenDestination
 from haulier.journeys.archive.lease import this_process
@@ -28,13 +29,16 @@ from haulier.net.retry import retrying
 from haulier.net.throttle import Throttle
 from haulier.settings import Settings
 from haulier.store.base import MultipartStore, StoreChecks
+from haulier.store.keys import split_url
 
 if TYPE_CHECKING:
+    from haulier.store.haulier import HaulierStore
     from haulier.transfer.sessions.s3_place import UploadStore
 
 UNCHECKED = StoreChecks(crc64nvme=False, etag_is_md5=False, if_none_match=False)
 CHECKS_VALID = timedelta(days=30)
 LOCAL_CHECKS = StoreChecks(crc64nvme=True, etag_is_md5=True, if_none_match=True)
+SERVER_CHECKS = StoreChecks(crc64nvme=True, etag_is_md5=False, if_none_match=True)
 _CHATS = ("discord:", "max:")
 
 
@@ -51,11 +55,12 @@ async def open_archive(
     """Open catalog and destination, and close them at the end of the block.
 
     Args:
-        to: `s3://bucket/prefix`, `file:///path`, or the name of a remote of `haulier.toml`;
-            None: what the settings say, else the embedded store.
+        to: `s3://bucket/prefix`, `file:///path`, `https://server/folder`, or the name of a remote
+            of `haulier.toml`; None: what the settings say, else the embedded store.
         limit_rate: bytes per second as `20M`, or a timetable.
         probe: try a bucket never seen before for what it checks, which writes a small object and
-            deletes it; without, it is taken to check nothing.
+            deletes it; without, it is taken to check nothing. A server never seen before is asked
+            whose token it is.
 
     Raises:
         ConfigurationError, UsageError: a destination or rate that can't be. StoreError,
@@ -185,7 +190,8 @@ def _remote(settings: Settings, name: str) -> Destination:
         known = ", ".join(sorted(settings.remotes)) or "none"
         raise ConfigurationError(
             f"there is no remote called {name!r} in haulier.toml (known: {known})",
-            hint="Use s3://bucket/prefix, file:///path, or add [remotes.NAME] to haulier.toml.",
+            hint="Use s3://bucket/prefix, https://server/folder, file:///path, "
+            "or add [remotes.NAME] to haulier.toml.",
         )
     return _of_url(remote.url, remote.endpoint_url, remote.region, remote=name)
 
@@ -202,9 +208,26 @@ def _of_url(url: str, endpoint: str | None, region: str | None, remote: str | No
         )
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
         return Destination(root=Path(unquote(parts.path)).as_uri(), remote=remote)
+    if parts.scheme in {"https", "http"} and parts.hostname:
+        return _of_server(url, remote)
     raise UsageError(
-        f"{url} is not a destination", hint="Use s3://bucket/prefix, file:///path or a remote."
+        f"{url} is not a destination",
+        hint="Use s3://bucket/prefix, https://server/folder, file:///path or a remote.",
     )
+
+
+def _of_server(url: str, remote: str | None) -> Destination:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError(
+            f"{parts.scheme}://{parts.hostname} is to be named with a folder and nothing else",
+            hint="Give https://server/folder, and the token in HAULIER_TOKEN.",
+        )
+    root, folder = split_url(url)
+    try:
+        return Destination(root=root, prefix=_prefix(clean_folder(folder)), remote=remote)
+    except ValidationError as exc:
+        raise UsageError(f"{url}: {exc.message}", hint="Name another folder.") from exc
 
 
 def _prefix(text: str) -> str:
@@ -246,6 +269,8 @@ class _Opener:
             from haulier.store.local import LocalStore
 
             store, checks = LocalStore(unquote(urlsplit(place.root).path)), LOCAL_CHECKS
+        elif not place.root.startswith("s3://"):
+            store, checks = await self._open_server(place), SERVER_CHECKS
         else:
             store, checks = await self._open_s3(place)
         store = Retrying(store)
@@ -274,6 +299,32 @@ class _Opener:
         if (self._settings.s3.sse or "").startswith("aws:kms"):
             checks = replace(checks, etag_is_md5=False)  # KMS makes ETags of its own
         return store.with_checks(checks), checks
+
+    async def _open_server(self, place: Destination) -> HaulierStore:
+        from haulier.net.guard import AddressGuard
+        from haulier.net.http import HttpClient
+        from haulier.store.haulier import HaulierStore
+
+        remote = self._settings.remotes.get(place.remote or "")
+        token = (remote and remote.token) or self._settings.archive.token
+        if token is None:
+            raise ConfigurationError(
+                f"there is no token for {place.root}",
+                hint="Set HAULIER_TOKEN to what `haulier token create NAME` prints on the server.",
+            )
+        # Whoever names a server may mean one in their own network.
+        guard = AddressGuard([urlsplit(place.root).hostname or ""])
+        store = HaulierStore(place.root, HttpClient(guard=guard), token=token.get_secret_value())
+        self._stack.push_async_callback(store.aclose)
+        known = await self._catalog.read(
+            lambda tx: tx.get_checks(place.identity, utc_now() - CHECKS_VALID)
+        )
+        if known is None and self._probe:
+            await retrying(store.check_account)
+            await self._catalog.transaction(
+                lambda tx: tx.put_checks(place.identity, asdict(SERVER_CHECKS), utc_now())
+            )
+        return store
 
     def _access_values(self, place: Destination) -> dict[str, Any]:
         s3 = self._settings.s3

@@ -23,6 +23,7 @@ from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.destination import Destination, OpenDestination
 from haulier.journeys.archive.sealed import open_blob
 from haulier.store.base import MultipartStore
+from haulier.store.keys import split_url
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tar.zst", ".tar")
 _ID = re.compile(r"[0-9a-fA-F-]{6,36}")
@@ -72,7 +73,7 @@ async def resolve(ctx: ArchiveContext, reference: str) -> StoredArchive:
     Args:
         reference: the id of an upload or its beginning, a key (newest upload of it that is not
             deleted, else an object in the current destination, with or without its prefix), or
-            `s3://bucket/key` or `file:///path`.
+            `s3://bucket/key`, `https://server/path` or `file:///path`.
 
     Raises:
         UnknownReference: it is none of these; the hint names what is near.
@@ -193,15 +194,19 @@ async def open_url(ctx: ArchiveContext, url: str) -> tuple[OpenDestination, str]
     if url.startswith("file:///"):
         root, _, key = url.rpartition("/")
         return await ctx.open_destination(place_at(ctx, root)), unquote(key)
+    if url.startswith(("https://", "http://")):
+        root, key = split_url(url)
+        return await ctx.open_destination(place_at(ctx, root)), key
     raise ConfigurationError(
-        f"{url!r} is not the URL of a stored object", hint="Use s3://bucket/key or file:///path."
+        f"{url!r} is not the URL of a stored object",
+        hint="Use s3://bucket/key, https://server/path or file:///path.",
     )
 
 
 def place_at(ctx: ArchiveContext, root: str, prefix: str = "") -> Destination:
     """Return the destination at `root`; a bucket is reached as the current one is."""
     here = ctx.destination.destination
-    if root.startswith("s3://") and here.root.startswith("s3://"):
+    if root == here.root or (root.startswith("s3://") and here.root.startswith("s3://")):
         return replace(here, root=root, prefix=prefix)
     return Destination(root=root, prefix=prefix)
 
