@@ -1,6 +1,7 @@
 """A catalog on each of the two databases, empty for each test."""
 
 import secrets
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -9,14 +10,27 @@ from psycopg import sql
 from haulier.catalog.catalog import Catalog
 
 
-@pytest.fixture
-def empty_postgres(postgres_url):
-    """The URL of a new database without tables."""
+@contextmanager
+def new_database(postgres_url):
     name = f"test_{secrets.token_hex(8)}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield postgres_url.rpartition("/")[0] + f"/{name}"
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def empty_postgres(postgres_url):
+    """The URL of a new database without tables."""
+    with new_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def second_postgres(postgres_url):
+    """The URL of another one."""
+    with new_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])

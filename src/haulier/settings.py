@@ -65,6 +65,11 @@ class Settings:
         return self.recordings.audio_storage_dir or self.general.data / "recordings"
 
     @property
+    def has_catalog_file(self) -> bool:
+        """Whether the catalog is a file, and not in PostgreSQL."""
+        return not str(self.catalog_url).startswith("postgres")
+
+    @property
     def catalog_url(self) -> str | Path:
         """Where the catalog is: `DATABASE_URL`, or a file."""
         if self.general.database_url is not None:

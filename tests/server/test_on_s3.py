@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -40,10 +42,21 @@ def data(tmp_path_factory):
     return place
 
 
+def start_beside(data, settings, **more):
+    """Start a server with a directory of its own, on the same catalog and bucket."""
+    place = data.with_name(f"{data.name}-{secrets.token_hex(4)}")
+    place.mkdir()
+    shutil.copy(data / "jwt-secret", place)
+    server = start(place, **settings, DATABASE_URL=str(data / "catalog.db"), **more)
+    server.data = data
+    return server
+
+
 @pytest.fixture(scope="module")
 def servers(data, settings):
     """Two servers on one catalog and one bucket; the second one redirects downloads."""
-    running = [start(data, **settings), start(data, **settings, DOWNLOAD_MODE="redirect")]
+    running = [start(data, **settings)]
+    running.append(start_beside(data, settings, DOWNLOAD_MODE="redirect"))
     yield running
     for one in running:
         stop(one)
@@ -239,13 +252,13 @@ def test_parts_are_joined_in_the_bucket(both, sizes):
 
 
 def test_a_server_killed_while_it_joins_does_it_when_it_is_back(data, settings, both):
-    doomed = start(data, **settings)
+    doomed = start_beside(data, settings)
     with httpx2.Client(base_url=doomed.url, headers=doomed.headers(), timeout=60) as client:
         paths = send_parts(client, PART + 5, PART, MIB)
         final = join(client, paths)
         stop(doomed, signal.SIGKILL)
     # Nobody looks after it before the next one starts.
-    back = start(data, **settings)
+    back = start_beside(data, settings)
     with httpx2.Client(base_url=back.url, headers=back.headers(), timeout=60) as client:
         assert joined(client, final) == DATA[: 2 * PART + 5 + MIB]
         told = client.head(final, headers=TUS).headers
@@ -255,7 +268,7 @@ def test_a_server_killed_while_it_joins_does_it_when_it_is_back(data, settings, 
 
 def test_a_killed_server_leaves_uploads_that_another_goes_on_with(data, settings, both):
     """The catalog and the bucket are all that the next server needs."""
-    doomed = start(data, **settings)
+    doomed = start_beside(data, settings)
     headers = {**doomed.headers(), "Tus-Resumable": "1.0.0"}
     made = httpx2.post(f"{doomed.url}/tus/", headers={**headers, "Upload-Length": str(len(DATA))})
     path = urlsplit(str(made.url.join(made.headers["location"]))).path

@@ -16,6 +16,7 @@ import typer
 from haulier._version import __version__
 from haulier.cli import (
     auditing,
+    backing_up,
     fetching,
     inspecting,
     maintenance,
@@ -52,6 +53,7 @@ _FAMILIES = (
     serving,
     sending,
     auditing,
+    backing_up,
     recording,
 )
 for family in _FAMILIES:

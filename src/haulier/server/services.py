@@ -16,6 +16,7 @@ from haulier.errors import HaulierError
 from haulier.files.accounts import Accounts
 from haulier.files.admission import Admission
 from haulier.files.audit import AuditLog, audit_key
+from haulier.files.data_directory import held_directory
 from haulier.files.events import FileEvents
 from haulier.files.folders import Folders
 from haulier.files.library import Library
@@ -88,11 +89,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Put the services together, mend what a crash left; sweep and do jobs while the block runs.
 
     Raises:
-        ConfigurationError: settings that can't be, or don't go together.
+        ConfigurationError: settings that can't be, or don't go together; or a newer haulier made
+            the data directory.
+        OperationBusy: another server works on the data directory.
     """
     # What may be refused comes before anything is opened.
     tokens, policy, scanner = tokens_of(settings), scan_policy_of(settings), scanner_of(settings)
     async with AsyncExitStack() as stack:
+        # A database and locks that several servers share let them share the directory as well.
+        shared = settings.general.redis_url is not None and not settings.has_catalog_file
+        stack.enter_context(held_directory(settings.general.data, shared=shared))
         catalog = await stack.enter_async_context(await Catalog.open(settings.catalog_url))
         stage = await stack.enter_async_context(open_stage(settings, catalog))
         bell, removable, workers = MemoryBell(), MemoryBell(), Workers()
