@@ -10,6 +10,8 @@ SLIDES = (
     "color=white:s={size}:r={fps}:d={s},drawbox=x=40+60*floor(t):y=40:w=90:h=60:color=navy:t=fill"
 )
 
+TALK = "testsrc2=s={size}:r=1:d={s},fps={fps}"
+
 
 def make(path: Path, *arguments: str) -> Path:
     subprocess.run(

@@ -96,6 +96,25 @@ class VideoPlan:
     sound: SoundPlan | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenNeed:
+    """What a look at the content has shown to be enough.
+
+    Attributes:
+        at_fps: bits for each pixel of a frame.
+        fps: at which that was seen.
+        is_still: most of each picture is that of the frame before.
+    """
+
+    at_fps: float
+    fps: float
+    is_still: bool
+
+    def bits_per_pixel(self, fps: float) -> float:
+        """Return the bits for each pixel of a frame; what stands still takes none."""
+        return self.at_fps * self.fps / fps if self.is_still else self.at_fps
+
+
 @dataclass(frozen=True, slots=True)
 class _Sound:
     """A codec's rates: where it can't be told from the source, where mono begins, the least."""
@@ -165,7 +184,7 @@ def plan_video(
     video: VideoCodec = VideoCodec.H264,
     audio: AudioCodec = AudioCodec.AAC,
     container: Container = Container.MP4,
-    seen_need: float = math.inf,
+    seen: SeenNeed | None = None,
 ) -> VideoPlan:
     """Choose size, frame rate and rates for a film that is to take `target_bytes`.
 
@@ -177,16 +196,18 @@ def plan_video(
         target_bytes: most bytes of the result.
         name: what messages call the file.
         video, audio, container: how it is encoded.
-        seen_need: bits per pixel that a look at the content has shown to be enough.
+        seen: what a look at the content has shown to be enough.
 
     Raises:
         DoesNotFit: even the smallest picture would get too few; `smallest_bytes` is enough.
     """
-    need = min(_needed_bits_per_pixel(footage, video), seen_need)
     sound = _sound_of_film(footage, target_bytes, audio)
     rungs = list(_rungs(footage))
     for width, height, fps in rungs:
         plan = _film(footage, target_bytes, (width, height, fps), sound, audio, container)
+        need = _needed_bits_per_pixel(footage, video)
+        if seen is not None:
+            need = min(need, seen.bits_per_pixel(fps))
         if plan.video_bps >= need * width * height * fps:
             return plan
     least_bps = math.ceil(_FLOOR_SHARE * need * width * height * fps)
@@ -200,17 +221,21 @@ def plan_video(
     raise _does_not_fit(name, target_bytes, smallest_bytes, footage.duration_s)
 
 
-def seen_need(plan: VideoPlan, *, bits: float, frames: int, quantizer: float) -> float:
-    """Return the bits per pixel that are enough, from what a first pass came to.
+def seen_need(
+    plan: VideoPlan, *, bits: float, frames: int, quantizer: float, is_still: bool = False
+) -> SeenNeed:
+    """Return what is enough, from what a first pass came to.
 
     Args:
         plan: what it was made with.
         bits: of all its pictures.
         frames: how many there were.
         quantizer: their mean; six less take about twice the bits.
+        is_still: most of each picture is that of the frame before.
     """
     spent = bits / (plan.width * plan.height * frames)
-    return float(spent * 2 ** ((quantizer - _GOOD_QUANTIZER) / 6))
+    enough = spent * 2 ** ((quantizer - _GOOD_QUANTIZER) / 6)
+    return SeenNeed(at_fps=enough, fps=plan.fps, is_still=is_still)
 
 
 def video_bps_for(

@@ -61,7 +61,8 @@ from haulier.media.images import fit_image
 from haulier.media.isolation import Workers
 from haulier.media.probe import Hdr
 from haulier.media.shrink_audio import CONTAINERS, AudioJob, shrink_audio
-from haulier.media.shrink_video import Attempt, Report, VideoJob, shrink_video
+from haulier.media.shrink_video import shrink_video
+from haulier.media.video_passes import Attempt, Report, VideoJob
 
 __all__ = [
     "DEFAULT_OPTIONS", "Codec", "CompressedFile", "CompressionManager", "CompressionOptions",

@@ -182,10 +182,23 @@ class Bitrate:
     window_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How fine H.264 is to be, whatever it takes.
+
+    Attributes:
+        factor: x264's rate factor; higher is coarser.
+        number: of the pass: it needs no notes.
+    """
+
+    factor: float
+    number: int = 1
+
+
 def video_arguments(
     codec: VideoCodec,
     *,
-    rate: Bitrate,
+    rate: Bitrate | Quality,
     fps: float,
     speed: str,
     options: Mapping[str, str],
@@ -194,7 +207,7 @@ def video_arguments(
 
     Args:
         codec: which.
-        rate: what it may spend.
+        rate: what it may spend, or how fine it is to be.
         fps: frames per second.
         speed: one of FFMPEG_PRESETS.
         options: checked by `check_options`.
@@ -217,10 +230,16 @@ def video_arguments(
     return arguments + _rate_arguments(codec, rate)
 
 
-def _rate_arguments(codec: VideoCodec, rate: Bitrate) -> list[str]:
+def _rate_arguments(codec: VideoCodec, rate: Bitrate | Quality) -> list[str]:
+    if isinstance(rate, Quality):
+        # The pass of which notes are written, but none of its short cuts.
+        notes = ["-pass", str(rate.number), "-fastfirstpass", "0", "-passlogfile", "notes"]
+        return ["-crf", f"{rate.factor:.2f}", *notes]
     arguments = ["-b:v", str(rate.bps)]
     if codec in {VideoCodec.H264, VideoCodec.VP9}:
-        arguments += ["-pass", str(rate.number), "-passlogfile", "notes"]
+        # x264's third pass is a second one that writes notes too: how fine it really was.
+        number = 3 if codec is VideoCodec.H264 and rate.number > 1 else rate.number
+        arguments += ["-pass", str(number), "-passlogfile", "notes"]
     if rate.window_s is not None and codec in {VideoCodec.H264, VideoCodec.HEVC}:
         arguments += ["-maxrate", str(rate.bps), "-bufsize", str(round(rate.bps * rate.window_s))]
     return arguments

@@ -21,7 +21,7 @@ from haulier.core.bitrate import (
 from haulier.errors import DoesNotFit
 from haulier.media.encoders import audio_arguments, container_arguments
 from haulier.media.ffmpeg import Encoded, input_of, run_ffmpeg
-from haulier.media.shrink_video import Attempt, Report
+from haulier.media.video_passes import Attempt, Report
 
 CONTAINERS = {
     AudioCodec.OPUS: Container.OGG,
@@ -33,7 +33,7 @@ _MARGIN = 1.03
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioJob:
-    """What is to be encoded, and how; see `shrink_video.VideoJob`."""
+    """What is to be encoded, and how; see `video_passes.VideoJob`."""
 
     program: Path
     path: Path
