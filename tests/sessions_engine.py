@@ -146,13 +146,14 @@ def build(
     now_from_system=False,
     unit=1,
     inspect=accept_all,
+    locks=None,
     **more,
 ):
     """Put the engine together; `now_from_system` where sessions outlive the process."""
     if now_from_system:
         ledger, clock = Ledger(strict=False), utc_now
     ledger, clock = ledger or Ledger(), clock or Clock()
-    locks, hashes = MemoryLocks(patience_s=2), HashesInOrder()
+    locks, hashes = locks or MemoryLocks(patience_s=2), HashesInOrder()
     stage = stage or LocalStage(root / "uploads", root / "files", durability=durability)
     shared = {"catalog": catalog, "stage": stage, "locks": locks, "now": clock}
     finisher = Finisher(hashes=hashes, hooks=ledger, inspect=inspect, **shared)

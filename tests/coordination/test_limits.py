@@ -5,16 +5,38 @@ from __future__ import annotations
 import pytest
 
 from haulier.coordination.limits import RateLimiter
+from haulier.coordination.redis_limits import RedisRateLimiter
 from haulier.errors import ConfigurationError, TooManyRequests
+from redis_server import a_link, new_prefix
 
 
-def test_each_caller_has_its_share():
-    limiter = RateLimiter("3/hour")
-    assert [limiter.take("a").remaining for _ in range(3)] == [2, 1, 0]
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.servers)])
+async def limiters(request):
+    """Two limiters that count together: one, or those of two processes."""
+    if request.param == "memory":
+        limiter = RateLimiter("3/hour")
+        yield limiter, limiter
+        return
+    async with a_link(request.getfixturevalue("redis_server").url, new_prefix()) as link:
+        yield tuple(RedisRateLimiter(link, "test", "3/hour") for _ in range(2))
+
+
+async def test_each_caller_has_its_share(limiters):
+    one, other = limiters
+    left = [(await limiter.take("a")).remaining for limiter in (one, other, one)]
+    assert left == [2, 1, 0]
     with pytest.raises(TooManyRequests) as caught:
-        limiter.take("a")
+        await other.take("a")
     assert 0 < caught.value.retry_after_s <= 3600
-    assert limiter.take("b").headers()["RateLimit-Remaining"] == "2"
+    assert (await one.take("b")).headers()["RateLimit-Remaining"] == "2"
+
+
+async def test_without_redis_each_process_counts_for_itself(tmp_path):
+    async with a_link(f"unix://{tmp_path}/nothing", new_prefix()) as link:
+        limiter = RedisRateLimiter(link, "test", "1/hour")
+        assert (await limiter.take("a")).remaining == 0
+        with pytest.raises(TooManyRequests):
+            await limiter.take("a")
 
 
 @pytest.mark.parametrize("rate", ["", "often", "3", "x/minute"])

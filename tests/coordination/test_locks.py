@@ -3,21 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
 from haulier.coordination.locks import MemoryLocks
 from haulier.errors import LockBusy, LockLost
+from redis_server import new_prefix, redis_locks
+
+IN_REDIS = pytest.mark.servers
 
 
-async def test_one_holder_at_a_time_and_tokens_grow():
-    locks = MemoryLocks()
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("one process", marks=IN_REDIS),
+        pytest.param("two processes", marks=IN_REDIS),
+    ]
+)
+async def make_locks(request):
+    """Makes locks twice, which have to agree: of this process, or of one or two by Redis."""
+    if request.param == "memory":
+
+        async def in_memory(**more):
+            locks = MemoryLocks(**more)
+            return locks, locks
+
+        yield in_memory
+        return
+    url, prefix = request.getfixturevalue("redis_server").url, new_prefix()
+    async with AsyncExitStack() as stack:
+
+        async def in_redis(**more):
+            one = await stack.enter_async_context(redis_locks(url, prefix, **more))
+            if request.param == "one process":
+                return one, one
+            return one, await stack.enter_async_context(redis_locks(url, prefix, **more))
+
+        yield in_redis
+
+
+async def test_one_holder_at_a_time_and_tokens_grow(make_locks):
+    locks, others = await make_locks(patience_s=60)
     inside = 0
     tokens = []
 
-    async def work():
+    async def work(number):
         nonlocal inside
-        async with locks.hold("a", breaking=False) as hold:
+        chosen = others if number % 2 else locks
+        async with chosen.hold("a", breaking=False) as hold:
             inside += 1
             assert inside == 1
             await asyncio.sleep(0)
@@ -25,20 +59,20 @@ async def test_one_holder_at_a_time_and_tokens_grow():
             tokens.append(hold.token)
             inside -= 1
 
-    await asyncio.gather(*(work() for _ in range(50)))
+    await asyncio.gather(*(work(number) for number in range(20)))
     assert tokens == sorted(set(tokens))
-    assert len(tokens) == 50
+    assert len(tokens) == 20
 
 
-async def test_names_do_not_meet():
-    locks = MemoryLocks(patience_s=10)
-    async with locks.hold("a") as one, locks.hold("b") as other:
+async def test_names_do_not_meet(make_locks):
+    locks, others = await make_locks(patience_s=10)
+    async with locks.hold("a") as one, others.hold("b") as other:
         await one.check()
         await other.check()
 
 
-async def test_a_holder_that_is_asked_gives_up_and_the_newcomer_goes_on():
-    locks = MemoryLocks(patience_s=10)
+async def test_a_holder_that_is_asked_gives_up_and_the_newcomer_goes_on(make_locks):
+    locks, others = await make_locks(patience_s=10)
     held = asyncio.Event()
     story = []
 
@@ -51,7 +85,7 @@ async def test_a_holder_that_is_asked_gives_up_and_the_newcomer_goes_on():
 
     task = asyncio.create_task(holder())
     await held.wait()
-    async with locks.hold("a") as hold:
+    async with others.hold("a") as hold:
         story.append("taken over")
         await hold.check()
     await task
@@ -59,30 +93,31 @@ async def test_a_holder_that_is_asked_gives_up_and_the_newcomer_goes_on():
 
 
 @pytest.mark.parametrize("breaking", [True, False])
-async def test_a_holder_that_does_not_give_up_keeps_the_lock(breaking):
-    locks = MemoryLocks(patience_s=0.01)
+async def test_a_holder_that_does_not_give_up_keeps_the_lock(breaking, make_locks):
+    locks, others = await make_locks(patience_s=0.01)
     async with locks.hold("a") as hold:
         with pytest.raises(LockBusy):
-            async with locks.hold("a", breaking=breaking):
+            async with others.hold("a", breaking=breaking):
                 pytest.fail("held twice")
         await hold.check()
-        assert hold.wanted.is_set() == breaking
+        if breaking:
+            await hold.asked_for()
     async with locks.hold("a", breaking=False) as last:
         await last.check()
 
 
-async def test_a_hold_is_over_when_it_was_given_back():
-    locks = MemoryLocks()
+async def test_a_hold_is_over_when_it_was_given_back(make_locks):
+    locks, _ = await make_locks()
     async with locks.hold("a") as hold:
         pass
     with pytest.raises(LockLost):
         await hold.check()
 
 
-async def test_a_cancelled_waiter_leaves_nothing():
-    locks = MemoryLocks(patience_s=10)
+async def test_a_cancelled_waiter_leaves_nothing(make_locks):
+    locks, others = await make_locks(patience_s=10)
     async with locks.hold("a") as hold:
-        waiting = asyncio.create_task(anext(aiter(_steps(locks))))
+        waiting = asyncio.create_task(anext(aiter(_steps(others))))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -92,6 +127,6 @@ async def test_a_cancelled_waiter_leaves_nothing():
         pass
 
 
-async def _steps(locks):
-    async with locks.hold("a", breaking=False):
+async def _steps(others):
+    async with others.hold("a", breaking=False):
         yield

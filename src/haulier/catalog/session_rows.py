@@ -15,6 +15,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    true,
     type_coerce,
     update,
 )
@@ -51,16 +52,37 @@ class SessionRows:
         self.put(now)
         return now
 
-    def publish(self, session: UploadSession, before: int, parts: Mapping[int, Extent]) -> bool:
+    def claim(self, session_id: str, fence: int) -> bool:
+        """Stamp a session with the token of a lock; from then on no older one publishes.
+
+        False, and nothing done, when a newer one did so before, or there is no such session.
+        """
+        columns = upload_sessions.c
+        statement = (
+            update(upload_sessions)
+            .where(columns.session_id == session_id, columns.fence < fence)
+            .values(fence=fence)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def publish(
+        self,
+        session: UploadSession,
+        before: int,
+        parts: Mapping[int, Extent],
+        fence: int | None = None,
+    ) -> bool:
         """Record how far a sequential session came, and the parts that were stored for it.
 
         Args:
             session: as it stands now.
             before: the offset it had when the bytes were received.
             parts: of a multipart upload, by number.
+            fence: what the session was stamped with (`claim`), where it was.
 
         Returns:
-            False, and nothing done, when it stands elsewhere by now or has ended.
+            False, and nothing done, when it stands elsewhere by now, was claimed by another one,
+            or has ended.
         """
         columns = upload_sessions.c
         statement = (
@@ -69,6 +91,7 @@ class SessionRows:
                 columns.session_id == session.session_id,
                 columns.status == SessionStatus.RECEIVING,
                 columns.offset == before,
+                true() if fence is None else columns.fence == fence,
             )
             .values(
                 offset=session.offset,
@@ -243,6 +266,7 @@ def _chunk(session_id: str, number: int, extent: Extent) -> dict[str, Any]:
 
 
 def _session(row: dict[str, Any]) -> UploadSession:
+    del row["fence"]  # of no use to anybody who reads it
     row["order"], row["status"] = Order(row["order"]), SessionStatus(row["status"])
     row["crc64nvme"], row["crc32"] = int(row["crc64nvme"], 16), int(row["crc32"], 16)
     return UploadSession(**row)

@@ -32,6 +32,7 @@ upload_sessions = Table(
     Column("error", SafeText),
     Column("upload_id", SafeText),
     Column("tail", PLAIN_TEXT),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
     Index("ix_upload_sessions_owner_id", "owner_id", "created_at"),
     Index("ix_upload_sessions_status", "status", "expires_at"),
 )

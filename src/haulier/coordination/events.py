@@ -13,8 +13,8 @@ import json
 import re
 import secrets
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from haulier.core.records import format_time, utc_now
 RESET = "reset"
 MOST_EVENTS = 100_000
 KEPT_FOR = timedelta(hours=24)
-_MOST_PENDING = 10_000
+MOST_PENDING = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class MemoryEventBus:
         *,
         most_events: int = MOST_EVENTS,
         kept_for: timedelta = KEPT_FOR,
-        most_pending: int = _MOST_PENDING,
+        most_pending: int = MOST_PENDING,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         # Ids of an earlier process must not be taken for ours.
@@ -133,15 +133,14 @@ class MemoryEventBus:
         self._last = self._forgotten = 0
         self._history: deque[Event] = deque()
         self._states: dict[str, Event] = {}
-        self._listeners: defaultdict[str, set[_Listener]] = defaultdict(set)
-        self._is_closed = False
+        self._audience = Audience()
 
     def publish(self, news: News) -> None:
         """See `EventBus.publish`."""
         self._last += 1
         event = self._event(news)
         self._remember(event)
-        for listener in {one for topic in news.topics for one in self._listeners.get(topic, ())}:
+        for listener in self._audience.of(news.topics):
             listener.put(event)
 
     @asynccontextmanager
@@ -150,24 +149,13 @@ class MemoryEventBus:
     ) -> AsyncIterator[Subscription]:
         """See `EventBus.subscribe`."""
         missed = [] if last_event_id is None else self._since(last_event_id, topics)
-        listener = _Listener(missed, self._most_pending, self._reset)
-        if self._is_closed:
-            listener.close()
-        for topic in topics:
-            self._listeners[topic].add(listener)
-        try:
+        listener = Listener(missed, self._most_pending, self._reset)
+        with self._audience.joined_by(listener, topics):
             yield listener
-        finally:
-            for topic in topics:
-                self._listeners[topic].discard(listener)
-                if not self._listeners[topic]:
-                    del self._listeners[topic]
 
     def close(self) -> None:
         """See `EventBus.close`."""
-        self._is_closed = True
-        for listener in {one for several in self._listeners.values() for one in several}:
-            listener.close()
+        self._audience.close()
 
     def _remember(self, event: Event) -> None:
         about = event.news.about
@@ -212,20 +200,68 @@ class MemoryEventBus:
 
     def _event(self, news: News) -> Event:
         event_id = f"{self._epoch}-{self._last}"
-        message = {
-            "id": event_id,
-            "type": news.type,
-            "time": format_time(news.time),
-            "data": news.data,
-        }
-        text = json.dumps(message, separators=(",", ":"))
+        text = text_of(event_id, body_of(news))
         # Its data is in the text: a long history keeps it once.
         kept = replace(news, data={})
         return Event(number=self._last, event_id=event_id, text=text, news=kept)
 
 
-class _Listener:
-    """See `Subscription`; bounded, since a state takes the place of the one before it."""
+def body_of(news: News) -> str:
+    """Return the message that clients are sent, as JSON, without its id."""
+    message = {"type": news.type, "time": format_time(news.time), "data": news.data}
+    return json.dumps(message, separators=(",", ":"))
+
+
+def text_of(event_id: str, body: str) -> str:
+    """Return `body` with the id in it."""
+    return f'{{"id":"{event_id}",{body[1:]}'
+
+
+class Audience:
+    """Who listens for which topics."""
+
+    def __init__(self) -> None:
+        self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._is_closed = False
+
+    def of(self, topics: Iterable[str]) -> set[Listener]:
+        """Return those who listen for one of `topics`."""
+        return {one for topic in topics for one in self._listeners.get(topic, ())}
+
+    def everybody(self) -> set[Listener]:
+        """Return all who listen."""
+        return self.of(list(self._listeners))
+
+    @contextmanager
+    def joined_by(self, listener: Listener, topics: frozenset[str]) -> Iterator[None]:
+        """Let `listener` listen for `topics` while the block runs."""
+        if self._is_closed:
+            listener.close()
+        for topic in topics:
+            self._listeners[topic].add(listener)
+        try:
+            yield
+        finally:
+            for topic in topics:
+                self._listeners[topic].discard(listener)
+                if not self._listeners[topic]:
+                    del self._listeners[topic]
+
+    def close(self) -> None:
+        """Let all go, and whoever comes later."""
+        self._is_closed = True
+        for listener in self.everybody():
+            listener.close()
+
+
+class Listener:
+    """See `Subscription`; bounded, since a state takes the place of the one before it.
+
+    Args:
+        missed: what comes first.
+        most_pending: how many events it may be behind before it is let go.
+        reset: makes the event that says so.
+    """
 
     def __init__(self, missed: list[Event], most_pending: int, reset: Callable[[], Event]) -> None:
         self._missed = deque(missed)
@@ -235,21 +271,23 @@ class _Listener:
         self._reset = reset
         self._is_closed = False
         self._news = asyncio.Event()
+        self.after = 0
+        """The number of the last event that the listener knows; it and those before are not put."""
 
     @property
     def is_over(self) -> bool:
+        """See `Subscription.is_over`."""
         return self._is_closed and not self._pending and not self._missed
 
     def put(self, event: Event) -> None:
-        if self._is_closed:
+        """Let `event` be taken after all others."""
+        if self._is_closed or event.number <= self.after:
             return
         about = event.news.about
         if about is not None:
             self._pending.pop(about, None)
         if len(self._pending) >= self._most_pending:
-            self._missed.clear()
-            self._pending.clear()
-            self._missed.append(self._reset())
+            self.start_over()
             self._is_closed = True
         elif event.news.lasts or about is None:
             self._pending[event.number] = event
@@ -257,11 +295,25 @@ class _Listener:
             self._pending[about] = event
         self._news.set()
 
+    def start_over(self) -> None:
+        """Something was missed: say so in the place of all that is pending."""
+        self._missed = deque([self._reset()])
+        self._pending.clear()
+        self.after = 0
+        self._news.set()
+
+    def catch_up(self, missed: list[Event]) -> None:
+        """Let `missed` be taken before all others, unless these begin with a reset by now."""
+        if not self._missed:
+            self._missed.extend(missed)
+
     def close(self) -> None:
+        """See `Subscription.close`."""
         self._is_closed = True
         self._news.set()
 
     async def take(self, timeout_s: float) -> Event | None:
+        """See `Subscription.take`."""
         if not self._missed and not self._pending and not self._is_closed:
             self._news.clear()
             try:

@@ -1,9 +1,10 @@
-"""How often something may be asked for: sliding windows, counted in this process."""
+"""How often something may be asked for, in sliding windows."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from haulier.errors import ConfigurationError, TooManyRequests
 
@@ -31,8 +32,24 @@ class Allowance:
         }
 
 
+class Limiter(Protocol):
+    """Counts requests of each caller against one limit."""
+
+    def spent(self, retry_after_s: float) -> Allowance:
+        """Return what is left to a caller who was told to come again later: nothing."""
+        ...
+
+    async def take(self, caller: str) -> Allowance:
+        """Count a request of `caller`.
+
+        Raises:
+            TooManyRequests: it had its share; says when to come again.
+        """
+        ...
+
+
 class RateLimiter:
-    """Counts requests of each caller against one limit.
+    """Counts in this process.
 
     Args:
         rate: `N/second`, `N/minute` or `N/hour`.
@@ -54,22 +71,28 @@ class RateLimiter:
             ) from None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
+    @property
+    def most(self) -> int:
+        """How many requests a window may have."""
+        return int(self._rate.amount)
+
+    @property
+    def span_s(self) -> int:
+        """How long a window is."""
+        return int(self._rate.get_expiry())
+
     def spent(self, retry_after_s: float) -> Allowance:
-        """Return what is left to a caller who was told to come again later: nothing."""
+        """See `Limiter.spent`."""
         return Allowance(self._rate.amount, 0, round(retry_after_s))
 
-    def take(self, caller: str) -> Allowance:
-        """Count a request of `caller`.
-
-        Raises:
-            TooManyRequests: it had its share; says when to come again.
-        """
+    async def take(self, caller: str) -> Allowance:
+        """See `Limiter.take`."""
         taken = self._limiter.hit(self._rate, caller)
         stats = self._limiter.get_window_stats(self._rate, caller)
         reset_s = max(1, round(stats.reset_time - time.time()))
         if not taken:
             raise TooManyRequests(
-                f"more than {self._rate.amount} requests in {self._rate.get_expiry()} s",
+                f"more than {self.most} requests in {self.span_s} s",
                 retry_after_s=reset_s,
             )
         return Allowance(self._rate.amount, stats.remaining, reset_s)

@@ -28,6 +28,15 @@ class Hold(Protocol):
         """Larger than the token of every earlier hold of the same lock."""
         ...
 
+    @property
+    def fence(self) -> int | None:
+        """The token, where the lock can be lost to another process without a word.
+
+        Rows that are written under such a lock are stamped with it before anything else is done,
+        and accept nothing from an older one. None: no other process can have the lock meanwhile.
+        """
+        ...
+
     async def asked_for(self) -> None:
         """Wait until somebody else asks for the lock; give it up soon then."""
         ...
@@ -64,6 +73,7 @@ class _MemoryHold:
     current: dict[str, _MemoryHold]
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    fence: None = None
 
     async def asked_for(self) -> None:
         await self.wanted.wait()
@@ -85,6 +95,11 @@ class MemoryLocks:
         self._current: dict[str, _MemoryHold] = {}
         self._last_token = 0
 
+    def ask(self, name: str) -> None:
+        """Ask whoever holds the lock `name`, if anybody does, to give it up."""
+        if (holder := self._current.get(name)) is not None:
+            holder.wanted.set()
+
     @asynccontextmanager
     async def hold(self, name: str, *, breaking: bool = True) -> AsyncIterator[Hold]:
         """See `Locks.hold`."""
@@ -101,7 +116,7 @@ class MemoryLocks:
             async with asyncio.timeout(self._patience_s):
                 while (holder := self._current.get(name)) is not None:
                     if breaking:
-                        holder.wanted.set()
+                        self.ask(name)
                     await holder.released.wait()
         except TimeoutError:
             raise LockBusy("another request for the same upload is still at work") from None

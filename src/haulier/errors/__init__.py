@@ -110,6 +110,7 @@ from haulier.errors.archiving import (
 from haulier.errors.base import (
     CatalogError,
     ConfigurationError,
+    CoordinationError,
     HaulierError,
     Interrupted,
     MissingExtra,
@@ -210,6 +211,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionLost",
     "ContentRefused",
+    "CoordinationError",
     "CorruptArchive",
     "DecryptionFailed",
     "DoesNotFit",

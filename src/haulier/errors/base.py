@@ -84,6 +84,13 @@ class CatalogError(HaulierError):
     advice = "Run `haulier db upgrade`."
 
 
+class CoordinationError(HaulierError):
+    """What several processes agree by (Redis) does not answer."""
+
+    code, http_status = "coordination", 503
+    advice = "Try again in a moment; what was acknowledged is kept."
+
+
 class Interrupted(HaulierError):
     """Stopped by the user; the state is kept and can be resumed."""
 

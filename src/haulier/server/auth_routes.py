@@ -49,7 +49,8 @@ async def sign_in(
     """Exchange a name and a password for tokens."""
     address = request.client.host if request.client is not None else ""
     request.state.audited = {"name": given.username}
-    response.headers.update(services.sign_in_limit.take(address).headers())
+    allowance = await services.sign_in_limit.take(address)
+    response.headers.update(allowance.headers())
     return _tokens(services, await services.accounts.sign_in(given.username, given.password))
 
 
@@ -72,7 +73,7 @@ async def change_password(
     given: PasswordChange, user: Person, services: TheServices
 ) -> dict[str, Any]:
     """Change one's password; every token before it is void, the answer carries new ones."""
-    services.sign_in_limit.take(f"user {user.user_id}")
+    await services.sign_in_limit.take(f"user {user.user_id}")
     try:
         await services.accounts.sign_in(user.name, given.old_password)
     except NotSignedIn:
@@ -83,7 +84,7 @@ async def change_password(
 @router.post("/ticket", status_code=201)
 async def ticket(user: Person, services: TheServices) -> dict[str, Any]:
     """Return a ticket that opens one WebSocket or event stream, within a minute."""
-    return {"ticket": services.tickets.issue(user), "expires_in": TICKET_LIFETIME_S}
+    return {"ticket": await services.tickets.issue(user), "expires_in": TICKET_LIFETIME_S}
 
 
 @router.get("/me")

@@ -59,7 +59,7 @@ async def get_listener(
         if claims is not None:
             check_scopes(claims, [Scope.READ])
         listener = _Listener(user, None if claims is None else claims.expires_at)
-    count(connection, services, listener.user)
+    await count(connection, services, listener.user)
     return listener
 
 

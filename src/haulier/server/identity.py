@@ -46,7 +46,7 @@ async def get_current_user(
     if claims is not None:
         check_scopes(claims, needed.scopes)
     if not carries_chunk(request):
-        count(request, services, user)
+        await count(request, services, user)
     return user
 
 
@@ -86,7 +86,7 @@ async def get_ticket_user(
     Raises:
         NotSignedIn: it is none, was used, or is too old.
     """
-    claims = services.tickets.redeem(ticket)
+    claims = await services.tickets.redeem(ticket)
     if claims is None:
         raise NotSignedIn("the ticket is not valid any more", hint="Ask for a new one.")
     return await user_of(services, claims)
@@ -104,7 +104,7 @@ async def user_of(services: Services, claims: Claims) -> User:
     return user
 
 
-def count(connection: HTTPConnection, services: Services, user: User) -> None:
+async def count(connection: HTTPConnection, services: Services, user: User) -> None:
     """Count a request or handshake of `user` against its limit, once.
 
     Raises:
@@ -114,7 +114,7 @@ def count(connection: HTTPConnection, services: Services, user: User) -> None:
     if hasattr(connection.state, "allowance"):
         return
     try:
-        connection.state.allowance = services.api_limit.take(user.user_id)
+        connection.state.allowance = await services.api_limit.take(user.user_id)
     except TooManyRequests as exc:
         connection.state.allowance = services.api_limit.spent(exc.retry_after_s or 1)
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -30,11 +31,9 @@ async def live() -> dict[str, str]:
 @router.get("/health/ready")
 async def ready(request: Request, services: TheServices) -> JSONResponse:
     """Answer whether the server can work: whether its catalog and its storage do."""
-    checks = {"catalog": "ok"}
-    try:
-        await services.accounts.count()
-    except HaulierError as error:
-        checks["catalog"] = error.code
+    checks = {"catalog": await _state(services.accounts.count())}
+    if services.agree is not None:
+        checks["coordination"] = await _state(services.agree())
     checks["storage"] = await asyncio.to_thread(_storage, services.settings.general.data)
     if set(checks.values()) == {"ok"}:
         return JSONResponse({"status": "ok", "checks": checks})
@@ -56,6 +55,14 @@ async def metrics(request: Request, services: TheServices) -> Response:
     )
     told = request.app.state.metrics.render(totals, recordings)
     return Response(told, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _state(asked: Awaitable[object]) -> str:
+    try:
+        await asked
+    except HaulierError as error:
+        return error.code
+    return "ok"
 
 
 def _storage(data: Path) -> str:

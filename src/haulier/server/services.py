@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.bells import Bell, MemoryBell
-from haulier.coordination.events import EventBus, MemoryEventBus
-from haulier.coordination.limits import RateLimiter
+from haulier.coordination.events import EventBus
+from haulier.coordination.limits import Limiter
 from haulier.errors import HaulierError
 from haulier.files.accounts import Accounts
 from haulier.files.admission import Admission
@@ -38,6 +38,7 @@ from haulier.media.advice import CompressionStrategy
 from haulier.media.isolation import Workers
 from haulier.server.beside import beside
 from haulier.server.configured import outside_of, scan_policy_of, scanner_of, tokens_of
+from haulier.server.coordinating import open_coordination
 from haulier.server.downloads import Downloads
 from haulier.server.hook_services import open_hooks
 from haulier.server.recording_services import open_recordings
@@ -76,10 +77,11 @@ class Services:
     syncing: Syncing
     recording_jobs: RecordingJobs
     strategy: CompressionStrategy
-    sign_in_limit: RateLimiter
-    api_limit: RateLimiter
+    sign_in_limit: Limiter
+    api_limit: Limiter
     tickets: Tickets
     events: EventBus
+    agree: Callable[[], Awaitable[None]] | None
     outside: OutsideTokens | None
     webhooks: Webhooks
 
@@ -102,7 +104,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         catalog = await stack.enter_async_context(await Catalog.open(settings.catalog_url))
         stage = await stack.enter_async_context(open_stage(settings, catalog))
         bell, removable, workers = MemoryBell(), MemoryBell(), Workers()
-        bus = MemoryEventBus()
+        coordination = await stack.enter_async_context(open_coordination(settings))
+        bus = coordination.events
         hooks = await stack.enter_async_context(open_hooks(settings, catalog))
         events = FileEvents(bus, write_down=hooks.webhooks.tell)
         audit = AuditLog(catalog, audit_key(settings.general.data))
@@ -111,6 +114,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings,
             catalog,
             stage,
+            coordination.locks,
             hooks=Reception(
                 events,
                 scans=policy.scans,
@@ -162,10 +166,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             syncing=recordings.syncing,
             recording_jobs=recordings.jobs,
             strategy=CompressionStrategy(workers=workers),
-            sign_in_limit=RateLimiter(settings.server.rate_limit_sign_in),
-            api_limit=RateLimiter(settings.server.rate_limit_api),
-            tickets=Tickets(),
+            sign_in_limit=coordination.limiter("sign-in", settings.server.rate_limit_sign_in),
+            api_limit=coordination.limiter("api", settings.server.rate_limit_api),
+            tickets=Tickets(coordination.vouchers),
             events=bus,
+            agree=coordination.check,
             outside=outside_of(settings),
             webhooks=hooks.webhooks,
         )

@@ -91,7 +91,7 @@ async def enter_password(token: str, request: Request, services: TheServices) ->
     except NoSuchShare:
         return dead_page()
     given = await _password_of(request)
-    _count_try(services, share, request)
+    await _count_try(services, share, request)
     try:
         value = await services.shares.give_pass(share, given)
     except SharePasswordNeeded:
@@ -127,7 +127,7 @@ async def download_share(
     if not _may_pass(services, share, request):
         if x_share_password is None:
             raise SharePasswordNeeded("this link has a password")
-        _count_try(services, share, request)
+        await _count_try(services, share, request)
         await services.shares.check_password(share, x_share_password)
     services.scan_policy.check(stored)
     first = _first_byte(request, stored)
@@ -151,8 +151,8 @@ def _may_pass(services: Services, share: Share, request: Request) -> bool:
     return services.shares.is_pass(share, request.cookies.get(_cookie_of(share), ""))
 
 
-def _count_try(services: Services, share: Share, request: Request) -> None:
-    services.sign_in_limit.take(f"share {share.share_id} {_address_of(request)}")
+async def _count_try(services: Services, share: Share, request: Request) -> None:
+    await services.sign_in_limit.take(f"share {share.share_id} {_address_of(request)}")
 
 
 def _first_byte(request: Request, stored: StoredFile) -> int | None:

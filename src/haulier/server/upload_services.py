@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from haulier.catalog.catalog import Catalog
-from haulier.coordination.locks import MemoryLocks
+from haulier.coordination.locks import Locks
 from haulier.core.sessions.session import UploadSession
 from haulier.errors import HaulierError
 from haulier.server.beside import beside
@@ -40,6 +40,7 @@ def upload_services(
     settings: Settings,
     catalog: Catalog,
     stage: Stage,
+    locks: Locks,
     *,
     hooks: SessionHooks,
     inspect: Callable[[UploadSession], Awaitable[None]],
@@ -51,11 +52,12 @@ def upload_services(
         settings: how large and how long they may be.
         catalog: where sessions are recorded.
         stage: where their bytes lie.
+        locks: one for each session; those of all processes that share the catalog.
         hooks: what is done in the same transactions.
         inspect: looks at a whole file before it is stored; see `Finisher`.
         ask: asks whether an upload may begin; see `SessionEngine`.
     """
-    locks, hashes = MemoryLocks(), HashesInOrder()
+    hashes = HashesInOrder()
     most_bytes = settings.server.max_file_size
     finisher = Finisher(
         catalog=catalog, stage=stage, hashes=hashes, locks=locks, hooks=hooks, inspect=inspect

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.transaction import Tx
-from haulier.coordination.locks import Locks
+from haulier.coordination.locks import Hold, Locks
 from haulier.core.checksums import parse_checksum
 from haulier.core.records import utc_now
 from haulier.core.sessions.chunks import Span
@@ -199,6 +199,24 @@ class SessionEngine:
             session = await self.get(session_id)
         return await self._finish_if_whole(session)
 
+    async def _claim(self, session_id: str, hold: Hold) -> UploadSession:
+        """Return the session; from now on whoever believes to hold its lock publishes nothing."""
+        fence = hold.fence
+        if fence is None:
+            return await self.get(session_id)
+
+        def claim(tx: Tx) -> UploadSession | None:
+            claimed = tx.sessions.claim(session_id, fence)
+            session = tx.sessions.get(session_id)
+            if session is not None and not claimed:
+                raise LockLost("another request for the same upload took over")
+            return session
+
+        session = await self._catalog.transaction(claim)
+        if session is None:
+            raise NoSuchSession("there is no such upload")
+        return session
+
     async def received(self, session: UploadSession) -> ReceivedChunks:
         """Return the chunks of `session` that are safe."""
         chunks = await self._catalog.read(lambda tx: tx.sessions.chunks(session.session_id))
@@ -283,7 +301,7 @@ class SessionEngine:
             StorageFull: the disk is full; what arrived before is kept.
         """
         async with self._locks.hold(f"upload:{session_id}") as hold:
-            session = await self.get(session_id)
+            session = await self._claim(session_id, hold)
             if session.order is not Order.SEQUENTIAL:
                 raise SessionConflict(f"the upload of {session.name} is sent in chunks")
             session = self._check_append(session, offset, length, size_bytes)
@@ -434,7 +452,9 @@ class SessionEngine:
             session = await self._finisher.finish(session_id)
         return ChunkReceipt(session=session, arrived=arrived, repeated=True)
 
-    async def _publish(self, session: UploadSession, settled: Settled) -> UploadSession:
+    async def _publish(
+        self, session: UploadSession, settled: Settled, fence: int | None
+    ) -> UploadSession:
         appended = session.appended(settled.extent, tail=settled.tail)
         living = appended.touched(self._now(), self._lifetime)
 
@@ -442,7 +462,7 @@ class SessionEngine:
             before = tx.sessions.get(session.session_id)
             if before is None or before.status is not SessionStatus.RECEIVING:
                 raise SessionGone(f"the upload of {session.name} has ended meanwhile")
-            if not tx.sessions.publish(living, session.offset, settled.parts):
+            if not tx.sessions.publish(living, session.offset, settled.parts, fence):
                 raise LockLost("another request for the same upload took over")
             if before.size_bytes is None:
                 now_known = living.offset if living.size_bytes is None else living.size_bytes

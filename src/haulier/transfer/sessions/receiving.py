@@ -27,7 +27,7 @@ T = TypeVar("T")
 Body = AsyncIterator[Piece]
 """What a client sends. Each piece stays as it is until the second one after it is asked for."""
 
-Publish = Callable[[UploadSession, Settled], Awaitable[UploadSession]]
+Publish = Callable[[UploadSession, Settled, int | None], Awaitable[UploadSession]]
 
 _PUBLISH_BYTES = 8 << 20
 
@@ -107,7 +107,7 @@ class Receiver:
         async def count(settled: Settled) -> None:
             nonlocal current
             await hold.check()
-            current = await self._publish(current, settled)
+            current = await self._publish(current, settled, hold.fence)
             await writer.published()
             # The hash has taken in all that was given; it counts where all of that is safe.
             if running is not None and current.offset == session.offset + writer.taken_bytes:

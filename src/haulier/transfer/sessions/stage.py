@@ -20,8 +20,9 @@ from typing import TypeVar
 
 from haulier.core.checksums import RunningChecksum, crc32, crc64nvme
 from haulier.core.sessions.chunks import Span, chunk_size_for
-from haulier.core.sessions.session import Extent, Settled, UploadSession, WholeFile
-from haulier.errors import ExternalServiceError, FileSizeError, StorageFull
+from haulier.core.sessions.session import Extent, Order, Settled, UploadSession, WholeFile
+from haulier.errors import ExternalServiceError, FileSizeError, LockBusy, StorageFull
+from haulier.transfer.sessions.claims import claim_range
 from haulier.transfer.sessions.disk import require_room
 from haulier.transfer.sessions.local_join import join
 from haulier.transfer.sessions.staging import Piece
@@ -84,6 +85,7 @@ class LocalStage:
             span.offset,
             checks,
             self._threads,
+            length=span.length if session.order is Order.CHUNKED else 0,
             size_bytes=session.size_bytes,
             synced=self._durability is Durability.CHUNK,
         )
@@ -225,10 +227,12 @@ class LocalWriter:
         checks: tuple[RunningChecksum, ...],
         threads: ThreadPoolExecutor,
         *,
+        length: int,
         size_bytes: int | None,
         synced: bool,
     ) -> None:
         self._path = path
+        self._length = length  # 0: whatever comes
         self._size_bytes = size_bytes
         self._takes_room = False
         self._offset = offset
@@ -280,7 +284,7 @@ class LocalWriter:
 
     async def aclose(self) -> None:
         """Wait for a write that runs and close the file; nothing more is written after it."""
-        with suppress(StorageFull, ExternalServiceError):
+        with suppress(StorageFull, ExternalServiceError, LockBusy):
             await self._settle_writes()
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -313,7 +317,13 @@ class LocalWriter:
         self._written += len(piece)
 
     def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_WRONLY)
+        descriptor = os.open(self._path, os.O_WRONLY)
+        try:
+            claim_range(descriptor, self._written, self._length)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
         has_bytes = os.fstat(self._descriptor).st_blocks * 512
         self._takes_room = self._size_bytes is None or has_bytes < self._size_bytes
 
