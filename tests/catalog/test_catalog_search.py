@@ -194,7 +194,9 @@ async def check(catalog, choose, files, count):
         search, sort = some_search(choose), choose.choice(sorts)
         order = {"descending": choose.choice([True, False])}
         user = choose.choice([ANN, ROOT])
-        found, total = await pages(catalog, user, search, sort, **order, limit=7)
+        found, total = await pages(
+            catalog, user, search, sort, **order, limit=choose.choice([4, 50])
+        )
         assert found == modelled(files, search, sort, **order, sees=owns(user)), (search, sort)
         assert total == len(found)
         found_some += bool(found)
@@ -210,6 +212,8 @@ def path(request, monkeypatch):
     """PostgreSQL looks at the newest files first, then asks the index: here at almost none."""
     if request.param == "by the index":
         monkeypatch.setattr(search_rows, "_LOOKED_AT", 3)
+        monkeypatch.setattr(search_rows, "_LOOKED_AT_OF_MANY", 5)
+        monkeypatch.setattr(search_rows, "_MANY", 1)
         monkeypatch.setattr(search_rows, "_SURELY_MORE", 10**9)
 
 
@@ -217,7 +221,7 @@ async def test_both_databases_find_what_a_plain_loop_finds(people, path):
     choose = random.Random(11)
     files = [some_file(choose, number) for number in range(120)]
     await add(people, files)
-    await check(people, choose, files, 150)
+    await check(people, choose, files, 60)
 
 
 async def test_files_are_found_as_they_are_now(people):
@@ -250,7 +254,7 @@ async def test_files_are_found_as_they_are_now(people):
 
     await people.transaction(change)
     assert {one.folder for one in files} >= {"beach/Ünal", "beach/Ünal/2026"}
-    await check(people, choose, files, 80)
+    await check(people, choose, files, 40)
 
 
 async def test_what_is_granted_is_found_and_nothing_else(people, monkeypatch):
@@ -303,7 +307,7 @@ async def test_nothing_comes_twice_or_is_left_out_while_files_come_and_go(people
              for number in range(60)]  # fmt: skip
     await add(people, files)
     rest = {one.file_id for one in files}
-    leaving = choose.sample(files, 30)
+    leaving = choose.sample(files, 20)
 
     async def between():
         gone, away = leaving.pop(), leaving.pop()
@@ -318,7 +322,13 @@ async def test_nothing_comes_twice_or_is_left_out_while_files_come_and_go(people
         await people.transaction(work)
 
     found, total = await pages(
-        people, ANN, FileSearch(text="beach"), sort, descending=descending, limit=5, between=between
+        people,
+        ANN,
+        FileSearch(text="beach"),
+        sort,
+        descending=descending,
+        limit=10,
+        between=between,
     )
     assert total == 60
     assert len(found) == len(set(found))
@@ -347,7 +357,7 @@ async def test_many_are_estimated(people, monkeypatch):
     monkeypatch.setattr(search_rows, "MOST_COUNTED", 40)
     monkeypatch.setattr(search_rows, "_SURELY_MORE", 120)
     choose = random.Random(15)
-    files = [some_file(choose, number, owner_id=ANN.user_id, name="beach") for number in range(400)]
+    files = [some_file(choose, number, owner_id=ANN.user_id, name="beach") for number in range(200)]
     files += [some_file(choose, number, owner_id=ANN.user_id, name="cold") for number in range(30)]
     await add(people, files)
 
@@ -386,11 +396,11 @@ async def test_hostile_texts_find_something_or_nothing(people):
 
 
 def test_files_that_are_there_are_indexed_by_the_migration(catalog_url):
-    """A catalog from before there was an index: 2,100 files are three batches."""
+    """A catalog from before there was an index: 1,050 files are two batches."""
     upgrade(catalog_url)
     parsed = parse_url(catalog_url)
     engine = sqlite_writer(parsed) if is_sqlite(parsed) else postgres_engine(parsed)
-    count = 2100
+    count = 1050
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE file_search"))
         connection.execute(text("DROP TABLE file_words"))

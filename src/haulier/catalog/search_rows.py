@@ -38,9 +38,11 @@ from haulier.core.words import fold
 MOST_COUNTED = 10_000
 """So many results are counted; of more, how many they are is estimated."""
 
-# In PostgreSQL so many of the newest files are looked at one by one, before the index is asked for
-# all that there are. Whatever is found so seldom that these don't fill a page, is not many.
-_LOOKED_AT = 16_384
+# PostgreSQL's index gives what it finds in no order, all of it. So the files that come next are
+# looked at one by one first; more of them where the index would give more than so many.
+_LOOKED_AT = 2_048
+_LOOKED_AT_OF_MANY = 32_768
+_MANY = 20_000
 _SURELY_MORE = 3 * MOST_COUNTED
 _MOST_GRANTED = 500
 
@@ -128,18 +130,17 @@ class SearchRows:
                 statement = statement.where(_behind(column, after))
             by = (column, _ROW.number)
             ordered = statement.order_by(*(one.desc() if descending else one for one in by))
-            return self._rows(ordered.limit(limit), sort, descending=descending)
-        found: list[FoundRow] = []
+            return self._rows(ordered.limit(limit), sort, descending)
         if self._dialect == "postgresql":
-            found = self._rows(
-                self._nearest(match, descending=descending, after=after, limit=limit),
-                sort,
-                descending=descending,
-            )
-        if len(found) < limit:
-            statement = self._in_order(self._all(match), descending=descending, after=after)
-            found = self._rows(statement.limit(limit), sort, descending=descending)
-        return found
+            order: dict[str, Any] = {"descending": descending, "after": after, "limit": limit}
+            found = self._rows(self._nearest(match, _LOOKED_AT, **order), sort, descending)
+            if len(found) < limit and self._estimate(match) > _MANY:
+                many = self._nearest(match, _LOOKED_AT_OF_MANY, **order)
+                found = self._rows(many, sort, descending)
+            if len(found) == limit:
+                return found
+        statement = self._in_order(self._all(match), descending=descending, after=after)
+        return self._rows(statement.limit(limit), sort, descending)
 
     def count(self, match: Match) -> tuple[int, bool]:
         """Return how many files match, and whether that is an estimate: those are many."""
@@ -189,19 +190,19 @@ class SearchRows:
         return self._statement(match, file_words.c.words)
 
     def _nearest(
-        self, match: Match, *, descending: bool, after: Place | None, limit: int
+        self, match: Match, count: int, *, descending: bool, after: Place | None, limit: int
     ) -> Select[Any]:
-        """Return what matches of the files that come next, found by looking at each."""
+        """Return what matches of so many files that come next, found by looking at each."""
         words = unindexed(file_words.c.words)
         statement = self._in_order(
             self._statement(match, words), descending=descending, after=after, by_index=True
         )
         rowid = file_words.c.rowid
         if descending:
-            end = (self.newest() + 1 if after is None else after.number) - _LOOKED_AT
+            end = (self.newest() + 1 if after is None else after.number) - count
             return statement.where(rowid >= end).limit(limit)
         begin = 0 if after is None else after.number
-        return statement.where(rowid <= begin + _LOOKED_AT).limit(limit)
+        return statement.where(rowid <= begin + count).limit(limit)
 
     def _statement(self, match: Match, words: ColumnElement[Any]) -> Select[Any]:
         statement = select(file_search).join_from(
@@ -239,7 +240,7 @@ class SearchRows:
         by = rowid if is_kept else rowid + literal(0)
         return statement.order_by(by.desc() if descending else by)
 
-    def _rows(self, statement: Select[Any], sort: FileSort, *, descending: bool) -> list[FoundRow]:
+    def _rows(self, statement: Select[Any], sort: FileSort, descending: bool) -> list[FoundRow]:
         column = _SORTED_BY.get(sort)
         found = []
         for row in self._connection.execute(statement).mappings():
@@ -267,7 +268,7 @@ class SearchRows:
 
     def _is_common(self, match: Match) -> bool:
         """Tell whether many of the newest files match."""
-        nearest = self._nearest(match, descending=True, after=None, limit=_LOOKED_AT)
+        nearest = self._nearest(match, _LOOKED_AT, descending=True, after=None, limit=_LOOKED_AT)
         numbers = nearest.order_by(None).with_only_columns(_ROW.number).subquery()
         found = self._connection.scalar(select(func.count()).select_from(numbers)) or 0
         return found * self.newest() > _SURELY_MORE * _LOOKED_AT
