@@ -19,16 +19,19 @@ from haulier.coordination.events import MemoryEventBus
 from haulier.core.accounts import Role, ScanState
 from haulier.core.jobs import FileJob, JobState
 from haulier.core.sessions.session import Order, SessionStatus
+from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.files.accounts import Accounts
 from haulier.files.events import FileEvents
 from haulier.files.reception import Reception
 from haulier.jobs.file_jobs import FileJobs
+from haulier.jobs.picture_requests import Pictures
 from haulier.jobs.runner import Runner
 from haulier.media.clamd import Clamd
 from haulier.media.isolation import Workers
 from haulier.testing.fake_clamd import ClamdFault, FakeClamd
 from haulier.transfer.sessions.engine import NewUpload
 from media.document_samples import pdf
+from recordings import wav
 from sessions_engine import Receiving, body_of, build
 
 pytestmark = pytest.mark.processes
@@ -39,6 +42,7 @@ class Place:
     catalog: Catalog
     receiving: Receiving
     file_jobs: FileJobs
+    pictures: Pictures
     runner: Runner
     owner: str
     bus: MemoryEventBus
@@ -61,13 +65,15 @@ class Place:
         return await self.catalog.read(lambda tx: tx.stored.get(session.file_id))
 
     async def jobs(self, session):
-        found = await self.catalog.read(lambda tx: tx.jobs.of_subject(session.file_id))
-        return {job.kind: job for job in found}
+        return {job.kind: job for job in await self.all_jobs(session)}
+
+    async def all_jobs(self, session):
+        return await self.catalog.read(lambda tx: tx.jobs.of_subject(session.file_id))
 
     async def settled(self, session):
         """The jobs about a file, once each of them ended."""
         living = {JobState.PENDING, JobState.RUNNING}
-        while any(job.state in living for job in (await self.jobs(session)).values()):
+        while any(job.state in living for job in await self.all_jobs(session)):
             await asyncio.sleep(0.01)
         return await self.jobs(session)
 
@@ -108,7 +114,8 @@ async def opened(tmp_path, scanner=None, **more):
             **more,
         )
         owner = await Accounts(catalog).add("ann", Role.USER, quota_bytes=1 << 24)
-        yield Place(catalog, receiving, file_jobs, runner, owner.user_id, bus)
+        pictures = Pictures(catalog, file_jobs.pictures, events, enqueued=bell.ring)
+        yield Place(catalog, receiving, file_jobs, pictures, runner, owner.user_id, bus)
         await receiving.stage.aclose()
 
 
@@ -220,7 +227,7 @@ async def test_an_image_gets_a_picture(place, name, mime_type):
     async with place.at_work():
         jobs = await place.settled(session)
     assert jobs[FileJob.THUMBNAIL].result == {"width": 320, "height": 200}
-    with Image.open(place.file_jobs.thumbnail_path(session.file_id)) as made:
+    with Image.open(place.file_jobs.pictures.picture(session.file_id)) as made:
         assert (made.format, made.size) == ("WEBP", (320, 200))
 
 
@@ -254,7 +261,49 @@ async def test_what_has_no_picture_is_not_tried_again(place, name):
     async with place.at_work():
         job = (await place.settled(session))[FileJob.THUMBNAIL]
     assert (job.state, job.attempts) == (JobState.FAILED, 1)
-    assert not place.file_jobs.thumbnail_path(session.file_id).exists()
+    assert not place.file_jobs.pictures.picture(session.file_id).exists()
+
+
+async def test_a_waveform_as_data_is_made_when_it_is_asked_for_and_goes_with_the_file(place):
+    session = await place.upload(wav(seconds=1), name="a.wav")
+    stored, pictures = await place.stored(session), place.pictures
+    asked = await asyncio.gather(*(pictures.waveform(stored) for _ in range(5)))
+    assert len({job.job_id for job in asked}) == 1, "one job for all who ask"
+    large = await pictures.picture(stored, 1280)
+    async with place.at_work():
+        await place.settled(session)
+        made = await pictures.waveform(stored)
+    told = json.loads(made.read_text())
+    assert told["duration_s"] == pytest.approx(1, abs=0.1)
+    assert {len(told[name]) for name in ("lows", "highs", "means")} == {800}
+    files = [made, *(await asyncio.gather(*(pictures.picture(stored, one) for one in (320, 1280))))]
+    assert all(path.is_file() for path in files)
+    assert large.payload["side_px"] == 1280
+    await place.file_jobs.remove(stored.content_id)
+    assert not any(path.exists() for path in files)
+
+
+async def test_a_picture_that_is_gone_from_the_cache_is_made_again(place):
+    session = await place.upload(picture(), name="a.png")
+    stored = await place.stored(session)
+    async with place.at_work():
+        await place.settled(session)
+        made = await place.pictures.picture(stored, 320)
+        made.unlink()
+        again = await place.pictures.picture(stored, 320)
+        await place.settled(session)
+        assert again.state is JobState.PENDING
+        assert await place.pictures.picture(stored, 320) == made
+
+
+async def test_what_failed_is_not_begun_again_by_asking(place):
+    session = await place.upload(b"not at all", name="a.png")
+    stored = await place.stored(session)
+    async with place.at_work():
+        await place.settled(session)
+    with pytest.raises(NoSuchFile, match=r"no picture can be made of a\.png: "):
+        await place.pictures.picture(stored, 320)
+    assert len(await place.all_jobs(session)) == 2
 
 
 # --- scanned

@@ -139,6 +139,7 @@ MATRIX = {
     ("HEAD", "/api/files/{file_id}/download"): Row(READ_OWN),
     # There is no picture of these bytes, also for those who may see them.
     ("GET", "/api/files/{file_id}/thumbnail"): Row([401, *[404] * 6, 403, 403]),
+    ("GET", "/api/files/{file_id}/waveform"): Row([401, *[404] * 6, 403, 403]),
     ("PATCH", "/api/files/{file_id}"): Row(change(200), {"json": {"tags": {"a": "b"}}}),
     ("DELETE", "/api/files/{file_id}"): Row(change(204)),
     ("GET", "/api/files/{file_id}/versions"): Row(READ_OWN),

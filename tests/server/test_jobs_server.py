@@ -132,8 +132,8 @@ async def test_files_in_a_bucket_are_scanned_hashed_and_pictured(data, tmp_path,
                 digest = "sha256:" + hashlib.sha256(content).hexdigest()
                 await until(ann, stored, scan_state="clean", sha256=digest)
                 place = f"/api/files/{stored['id']}/thumbnail"
-                while (answer := await ann.get(place)).status_code == 404:
-                    await asyncio.sleep(0.02)
+                while (answer := await ann.get(place)).status_code == 202:
+                    await asyncio.sleep(0.2)
                 assert Image.open(io.BytesIO(answer.content)).size == (320, 160)
                 assert (await download(ann, stored)).status_code in {302, 303, 307}
                 await until(ann, infected, scan_state="infected")
@@ -249,8 +249,8 @@ async def test_what_follows_an_upload_without_a_scanner(data):
             assert told == f"sha-256=:{b64encode(digest.digest()).decode()}:"
 
             place = f"/api/files/{stored['id']}/thumbnail"
-            while (answer := await ann.get(place)).status_code == 404:
-                await asyncio.sleep(0.02)
+            while (answer := await ann.get(place)).status_code == 202:
+                await asyncio.sleep(0.2)
             with Image.open(io.BytesIO(answer.content)) as made:
                 assert (made.format, made.size) == ("WEBP", (320, 160))
             assert (await bob.get(place)).status_code == 404

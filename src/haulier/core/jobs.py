@@ -42,6 +42,7 @@ class FileJob(StrEnum):
     SCAN = "scan"
     DIGEST = "digest"
     THUMBNAIL = "thumbnail"
+    WAVEFORM = "waveform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ class Reception:
         self._tell(tx, stored)
         if self._scans:
             self._enqueue(tx, session, FileJob.SCAN, file_id=stored.file_id)
-        if _may_have_picture(stored):
+        if may_have_picture(stored):
             self._enqueue(tx, session, FileJob.THUMBNAIL, file_id=stored.file_id)
         if stored.sha256 is None:
             self._enqueue(tx, session, FileJob.DIGEST, file_id=stored.file_id)
@@ -209,7 +209,8 @@ def check_match(stored: StoredFile, wanted: str | None) -> None:
     raise PreconditionFailed(f"{stored.name} has changed meanwhile: it is {stored.metadata_etag}")
 
 
-def _may_have_picture(stored: StoredFile) -> bool:
+def may_have_picture(stored: StoredFile) -> bool:
+    """Tell whether a file may be one of which a small picture can be made."""
     declared = canonical(stored.mime_type or UNKNOWN_TYPE)
     known = mime_type_of(stored.name) if declared == UNKNOWN_TYPE else declared
     if known is None or not stored.size_bytes:

@@ -19,7 +19,7 @@ from haulier.errors import ChecksumMismatch, MediaError, MissingExtra
 from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.files.events import FileEvents
 from haulier.jobs.kinds import Done, JobKind
-from haulier.jobs.pictures import make_picture
+from haulier.jobs.pictures import USUAL_SIDE_PX, PictureCache, make_picture, make_waveform
 from haulier.media.isolation import Workers
 from haulier.media.scan import Scanner, ScanResult, Verdict
 from haulier.transfer.sessions.finishing import Finisher
@@ -66,7 +66,7 @@ class FileJobs:
         self._workers = workers
         self._events = events
         self._quarantine = data / "quarantine"
-        self._thumbnails = data / "cache" / "thumbnails"
+        self.pictures = PictureCache(data / "cache" / "thumbnails")
 
     def kinds(self) -> list[JobKind]:
         """Return the kinds that can be done here."""
@@ -77,14 +77,11 @@ class FileJobs:
             JobKind(
                 name=FileJob.THUMBNAIL, run=self._thumbnail, hopeless=(MediaError, MissingExtra)
             ),
+            JobKind(name=FileJob.WAVEFORM, run=self._waveform, hopeless=(MediaError, MissingExtra)),
         ]
         if self._scanner is not None:
             kinds.append(JobKind(name=FileJob.SCAN, run=self._scan, failed=self._not_scanned))
         return kinds
-
-    def thumbnail_path(self, content_id: str) -> Path:
-        """Return where the picture of a file lies, or would."""
-        return self._thumbnails / content_id[-2:] / f"{content_id}.webp"
 
     async def remove(self, content_id: str) -> None:
         """Remove a content with its picture, wherever it lies; may be done twice."""
@@ -92,7 +89,7 @@ class FileJobs:
         await asyncio.to_thread(self._remove_local, content_id)
 
     def _remove_local(self, content_id: str) -> None:
-        self.thumbnail_path(content_id).unlink(missing_ok=True)
+        self.pictures.remove(content_id)
         (self._quarantine / content_id).unlink(missing_ok=True)
 
     async def _verify(self, job: Job) -> Done:
@@ -134,11 +131,22 @@ class FileJobs:
         stored = await self._living_file(job)
         if stored is None:
             return _GONE
-        out = self.thumbnail_path(stored.content_id)
+        side_px = int(job.payload.get("side_px", USUAL_SIDE_PX))
+        out = self.pictures.picture(stored.content_id, side_px)
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with self._on_disk(stored) as path:
-            written = await make_picture(stored, path, out, workers=self._workers)
+            written = await make_picture(stored, path, out, workers=self._workers, side_px=side_px)
         return Done(result={"width": written.width, "height": written.height})
+
+    async def _waveform(self, job: Job) -> Done:
+        stored = await self._living_file(job)
+        if stored is None:
+            return _GONE
+        out = self.pictures.waveform(stored.content_id)
+        out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with self._on_disk(stored) as path:
+            found = await make_waveform(path, out, workers=self._workers)
+        return Done(result={"duration_s": found.duration_s})
 
     async def _living_file(self, job: Job) -> StoredFile | None:
         stored = await self._catalog.read(lambda tx: tx.stored.of_content(job.subject or ""))
@@ -163,7 +171,7 @@ class FileJobs:
             return
         if stored.size_bytes > _LARGEST_FETCHED_BYTES:
             raise MediaError(f"{stored.name} is too large for a picture")
-        with NamedTemporaryFile(dir=self._thumbnails, prefix=".source-") as copy:
+        with NamedTemporaryFile(dir=self.pictures.directory, prefix=".source-") as copy:
             async with self._stage.read(stored.content_id, Span(0, stored.size_bytes)) as pieces:
                 async for piece in pieces:
                     await asyncio.to_thread(copy.write, piece)
@@ -172,7 +180,7 @@ class FileJobs:
 
     def _isolate(self, content_id: str) -> None:
         """Move an infected file out of the way; may be done twice."""
-        self.thumbnail_path(content_id).unlink(missing_ok=True)
+        self.pictures.remove(content_id)
         path = self._stage.path_of(content_id)
         if path is None or not path.exists():
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response, Security
@@ -11,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from haulier.core.accounts import StoredFile
 from haulier.core.file_names import clean_folder, clean_name
-from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.files.access import Scope
 from haulier.files.library import FileChange, version_of
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
@@ -120,35 +118,21 @@ async def download(
     version: WantedVersion = None,
 ) -> Response:
     """Return a file's bytes, or ranges of them; or those of an earlier version."""
-    stored = await _as_of(services, stored, version)
+    stored = await as_of(services, stored, version)
     services.scan_policy.check(stored)
     return services.downloads.answer(stored, inline=inline)
-
-
-@router.get("/{file_id}/thumbnail", response_class=Response)
-async def thumbnail(
-    stored: VisibleFile, services: TheServices, version: WantedVersion = None
-) -> Response:
-    """Return a small picture of an image, video, PDF or sound: WebP, at most 320 by 320 pixels."""
-    stored = await _as_of(services, stored, version)
-    services.scan_policy.check(stored)
-    path = services.file_jobs.thumbnail_path(stored.content_id)
-    try:
-        picture = await asyncio.to_thread(path.read_bytes)
-    except FileNotFoundError:
-        raise NoSuchFile(
-            f"there is no picture of {stored.name}",
-            hint="Pictures are made of images, videos, PDFs and sound, soon after the upload.",
-        ) from None
-    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
-    return Response(picture, media_type="image/webp", headers=headers)
 
 
 def _shown(stored: StoredFile) -> JSONResponse:
     return JSONResponse(metadata_of(stored), headers={"ETag": stored.metadata_etag})
 
 
-async def _as_of(services: Services, stored: StoredFile, version: int | None) -> StoredFile:
+async def as_of(services: Services, stored: StoredFile, version: int | None) -> StoredFile:
+    """Return the file as it is, or was in a version.
+
+    Raises:
+        FileNotFoundError: it never had that version.
+    """
     if version is None or version == stored.version:
         return stored
     return await services.catalog.read(lambda tx: version_of(tx, stored, version))

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from haulier.server import models, recording_models, search_models
+from haulier.server import models, picture_models, recording_models, search_models
 from haulier.server import webhook_models as webhooks
 
 Json = dict[str, Any]
@@ -153,7 +153,14 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
         {200: "*/*", 206: "*/*", 307: None, 304: None}, (403, 416, 423, 502),
         ("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
     ),
-    ("get", "/api/files/{file_id}/thumbnail"): _Answers({200: "image/webp"}, (403, 423)),
+    ("get", "/api/files/{file_id}/thumbnail"): _Answers(
+        {200: "image/webp", 202: picture_models.PictureUnderWay, 304: None}, (403, 410, 423),
+        ("If-None-Match",),
+    ),
+    ("get", "/api/files/{file_id}/waveform"): _Answers(
+        {200: picture_models.FileWaveform, 202: picture_models.PictureUnderWay, 304: None},
+        (403, 410, 423), ("If-None-Match",),
+    ),
     ("put", "/api/content/{path}"): _Answers(
         {200: models.FileMetadata, 201: models.FileMetadata}, (412, *_TAKES_BYTES),
         ("If-Match", "If-None-Match"), (_MEDIA,)

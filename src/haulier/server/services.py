@@ -30,6 +30,7 @@ from haulier.files.tickets import Tickets
 from haulier.files.tokens import Tokens
 from haulier.files.webhooks import Webhooks
 from haulier.jobs.file_jobs import FileJobs
+from haulier.jobs.picture_requests import Pictures
 from haulier.jobs.recording_jobs import RecordingJobs
 from haulier.jobs.runner import Runner
 from haulier.journeys.recording.manager import OfflineAudioManager
@@ -73,6 +74,7 @@ class Services:
     removal: Removal
     scan_policy: ScanPolicy
     file_jobs: FileJobs
+    pictures: Pictures
     recordings: OfflineAudioManager
     syncing: Syncing
     recording_jobs: RecordingJobs
@@ -162,6 +164,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             removal=removal,
             scan_policy=policy,
             file_jobs=file_jobs,
+            pictures=Pictures(catalog, file_jobs.pictures, events, enqueued=bell.ring),
             recordings=recordings.manager,
             syncing=recordings.syncing,
             recording_jobs=recordings.jobs,
