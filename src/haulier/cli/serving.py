@@ -19,6 +19,7 @@ users = typer.Typer(help="Who may use the server.", no_args_is_help=True)
 tokens = typer.Typer(help="Proof of who is asking.", no_args_is_help=True)
 
 _SECONDS_TO_FINISH = 30
+_MOST_OPEN_FILES = 1 << 16
 _MOST_MESSAGE_BYTES = 4096  # clients have nothing to say
 
 
@@ -52,6 +53,7 @@ def serve(
             hint="Install them with `pip install 'haulier[server]'`.",
         ) from exc
     settings = Settings.load(data=data)
+    _take_many_connections()
     listener = _listen(host, port)
     # uvicorn passes on the signal that ended it, once everything is put away: that is success.
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -98,6 +100,16 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         )
         await Server(config).serve(sockets=[listener])
+
+
+def _take_many_connections() -> None:
+    """Let the process open as many files as it may: a user who sends takes a socket and a file."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:
