@@ -5,13 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
-from haulier.net.guard import AddressGuard
-from haulier.net.http import HttpClient
 from haulier.store.haulier import HaulierStore
 from running_server import Server, run, start, stop
 
@@ -43,7 +40,7 @@ def new_account(server, name=None, **account) -> tuple[str, str]:
 
 def store_at(url: str, token: str) -> HaulierStore:
     """Return the files of whoever has `token`."""
-    return HaulierStore(url, HttpClient(guard=AddressGuard([urlsplit(url).hostname])), token=token)
+    return HaulierStore.at(url, token)
 
 
 @asynccontextmanager

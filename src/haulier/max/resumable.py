@@ -16,12 +16,12 @@ from haulier import errors
 from haulier.core.checksums import combine_crc64nvme, crc64nvme
 from haulier.core.progress import Meter
 from haulier.max.client import MaxClient
-from haulier.max.source_file import BLOCK_BYTES, SourceFile
 from haulier.max.upload_answers import stored_bytes, token_of
 from haulier.max.upload_state import UploadState
 from haulier.max.upload_types import UploadSlot, UploadType
 from haulier.net.http import error_of_status
 from haulier.store.local_files import in_thread
+from haulier.transfer.source_file import BLOCK_BYTES, SourceFile
 
 CHUNK_BYTES = 16 * BLOCK_BYTES
 _MOST_CHUNKS = 900  # MAX is said to take 1,000 requests for one file; the rest is for resuming

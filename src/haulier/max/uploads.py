@@ -17,10 +17,10 @@ from haulier.core.progress import Meter
 from haulier.max.client import MaxClient
 from haulier.max.multipart import upload_multipart
 from haulier.max.resumable import CHUNK_BYTES, ResumableUpload
-from haulier.max.source_file import SourceFile
 from haulier.max.upload_state import UploadState
 from haulier.max.upload_types import UploadType
 from haulier.store.local_files import in_thread
+from haulier.transfer.source_file import SourceFile
 
 MULTIPART_BELOW_BYTES = 1 << 20
 
@@ -121,6 +121,8 @@ class Uploader:
         name = clean_name(path.name if name is None else name)
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(await in_thread(lambda _: SourceFile(path)))
+            if not source.size_bytes:
+                raise errors.UsageError(f"{path.name} is empty", hint="MAX takes no empty files.")
             if meter is not None:
                 meter.set_total(source.size_bytes)
             if source.size_bytes < self._multipart_below:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from haulier import errors
 from haulier.core.checksums import combine_crc64nvme, crc64nvme, format_checksum
 from haulier.core.records import parse_time
+from haulier.net.guard import AddressGuard
 from haulier.net.http import HttpClient
 from haulier.net.refusals import REFUSALS, refusal_of
 from haulier.net.tus import TusClient, pieces_of
@@ -64,8 +65,17 @@ class HaulierStore:
         self.scheme = urlsplit(url).scheme
         self._http = http
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._tus = TusClient(http, f"{url}/tus/", headers=self._headers)
-        self._uploads = UploadsInOrder(self._tus, f"{url}/tus/")
+        self.tus = TusClient(http, f"{url}/tus/", headers=self._headers)
+        self._uploads = UploadsInOrder(self.tus, f"{url}/tus/")
+
+    @classmethod
+    def at(cls, url: str, token: str) -> Self:
+        """Return the files of whoever has `token`, on connections of their own.
+
+        Whoever names a server may mean one in their own network.
+        """
+        guard = AddressGuard([urlsplit(url).hostname or ""])
+        return cls(url, HttpClient(guard=guard), token=token)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -124,7 +134,7 @@ class HaulierStore:
         if_none_match: bool = False,
     ) -> ObjectInfo:
         """Store a small object whole; raises ObjectExists when told not to overwrite."""
-        await self._tus.create(
+        await self.tus.create(
             size_bytes=len(body),
             metadata=_metadata(key, options or ObjectOptions()),
             only_new=if_none_match,
@@ -143,7 +153,7 @@ class HaulierStore:
 
     async def start_upload(self, key: str, options: ObjectOptions) -> str:
         """Open an upload and return its id."""
-        location = await self._tus.create(size_bytes=None, metadata=_metadata(key, options))
+        location = await self.tus.create(size_bytes=None, metadata=_metadata(key, options))
         return location.rsplit("/", 1)[-1]
 
     async def put_part(

@@ -301,8 +301,6 @@ class _Opener:
         return store.with_checks(checks), checks
 
     async def _open_server(self, place: Destination) -> HaulierStore:
-        from haulier.net.guard import AddressGuard
-        from haulier.net.http import HttpClient
         from haulier.store.haulier import HaulierStore
 
         remote = self._settings.remotes.get(place.remote or "")
@@ -312,9 +310,7 @@ class _Opener:
                 f"there is no token for {place.root}",
                 hint="Set HAULIER_TOKEN to what `haulier token create NAME` prints on the server.",
             )
-        # Whoever names a server may mean one in their own network.
-        guard = AddressGuard([urlsplit(place.root).hostname or ""])
-        store = HaulierStore(place.root, HttpClient(guard=guard), token=token.get_secret_value())
+        store = HaulierStore.at(place.root, token.get_secret_value())
         self._stack.push_async_callback(store.aclose)
         known = await self._catalog.read(
             lambda tx: tx.get_checks(place.identity, utc_now() - CHECKS_VALID)

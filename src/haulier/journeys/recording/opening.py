@@ -11,8 +11,8 @@ from typing import Any
 from haulier.catalog.catalog import Catalog
 from haulier.core.recordings import Recording
 from haulier.errors import ConfigurationError
-from haulier.journeys.archive.open import open_destination
-from haulier.journeys.recording.sending import Bucket, Save, Sender
+from haulier.journeys.archive.open import destination_of, open_destination
+from haulier.journeys.recording.sending import FOLDER, Bucket, RemoteServer, Save, Sender
 from haulier.settings import Settings
 
 
@@ -51,23 +51,37 @@ def sender_of(
 
     Raises:
         ConfigurationError: SYNC_TO says nothing, and there are no own files; or it names a server,
-            to which recordings can't be sent yet.
+            and SYNC_TOKEN does not say whose files they will be.
+        UsageError: it names a server in a way that can't be.
     """
     to = settings.recordings.sync_to
     if to is None:
         if own_files is None:
             raise ConfigurationError(
                 "it is not said where recordings are sent",
-                hint="Set SYNC_TO to s3://BUCKET/PREFIX.",
+                hint="Set SYNC_TO to s3://BUCKET/PREFIX or https://SERVER.",
             )
         return own_files
     if not to.startswith("s3://"):
-        raise ConfigurationError(
-            f"recordings can't be sent to {to} yet", hint="Set SYNC_TO to s3://BUCKET/PREFIX."
-        )
+        return _server(settings, to, stack)
 
     async def open_bucket() -> Sender:
         opened = await open_destination(settings, catalog, stack, to)
         return Bucket(opened.store, opened.destination.prefix)
 
     return OpenedLater(open_bucket)
+
+
+def _server(settings: Settings, to: str, stack: AsyncExitStack) -> Sender:
+    from haulier.store.haulier import HaulierStore
+
+    place = destination_of(settings, to)
+    token = settings.recordings.sync_token
+    if token is None:
+        raise ConfigurationError(
+            f"there is no token for {place.root}",
+            hint="Set SYNC_TOKEN to what `haulier token create NAME` prints there.",
+        )
+    files = HaulierStore.at(place.root, token.get_secret_value())
+    stack.push_async_callback(files.aclose)
+    return RemoteServer(files, place.prefix.strip("/") or FOLDER)

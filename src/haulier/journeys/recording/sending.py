@@ -1,11 +1,13 @@
-"""Where recordings are sent: the files of this server, or a bucket."""
+"""Where recordings are sent: the files of this server, a bucket, another server."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import StoredFile
@@ -16,15 +18,23 @@ from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import (
     NoSuchObject,
     NoSuchUpload,
+    ObjectExists,
     PreconditionFailed,
     RecordingConflict,
+    ServiceFault,
     SessionGone,
     UnknownReference,
 )
 from haulier.files.reception import ONLY_NEW
-from haulier.store.base import MultipartStore, ObjectInfo
+from haulier.store.base import MultipartStore, ObjectInfo, Store
+from haulier.store.wrappers import Retrying
 from haulier.transfer.sessions.engine import NewUpload, SessionEngine
+from haulier.transfer.source_file import SourceFile
 from haulier.transfer.streaming_upload import StreamingUploadHandler
+from haulier.transfer.upload_journal import UploadJournal
+
+if TYPE_CHECKING:
+    from haulier.store.haulier import HaulierStore
 
 FOLDER = "recordings"
 _PIECE_BYTES = 1 << 20
@@ -143,7 +153,7 @@ class Bucket:
         """See `Sender.send`."""
         key = f"{self._prefix}{recording.user_id}/{recording.file_name}"
         url = f"{self._store.url}/{key}"
-        if await self._is_there(key, recording):
+        if await _is_there(self._store, key, recording):
             return url
         handler = StreamingUploadHandler(self._store)
         upload_id = await self._upload(handler, key, recording, progress)
@@ -178,14 +188,64 @@ class Bucket:
             },
         )
 
-    async def _is_there(self, key: str, recording: Recording) -> bool:
-        try:
-            found = await self._store.head(key)
-        except NoSuchObject:
-            return False
-        if (found.size_bytes, _checksum_of(found)) != (recording.file_size, recording.checksum):
-            raise RecordingConflict(f"there is another object {key} already")
-        return True
+
+class RemoteServer:
+    """An account on another haulier server: a folder of its files, tag `mode`.
+
+    Args:
+        files: what the account has there.
+        folder: where recordings go.
+    """
+
+    def __init__(self, files: HaulierStore, folder: str = FOLDER) -> None:
+        self._files = files
+        self._known = Retrying(files)
+        self._folder = folder
+
+    async def send(
+        self, recording: Recording, path: Path, progress: Mapping[str, Any], save: Save
+    ) -> str:
+        """See `Sender.send`."""
+        from haulier.transfer.tus_upload import TusUpload
+
+        key = f"{self._folder}/{recording.file_name}"
+        url = f"{self._files.url}/{key}"
+        if await _is_there(self._known, key, recording):
+            return url
+        with SourceFile(path) as source:
+            journal = UploadJournal(None, key, source.size_bytes)
+            kept = str(progress.get("url"))
+            if kept.startswith(f"{self._files.url}/"):
+                journal.place = {"url": kept}
+            upload = TusUpload(
+                self._files.tus,
+                source,
+                name=recording.file_name,
+                metadata={
+                    "filetype": mime_type_of(recording.file_name) or UNKNOWN_TYPE,
+                    "folder": self._folder,
+                    "tags": json.dumps({"mode": recording.mode}),
+                },
+                journal=journal,
+                only_new=True,
+                begun=lambda at: save({"url": at}),
+            )
+            with suppress(ObjectExists):  # another device brought it meanwhile
+                await upload.run()
+        if not await _is_there(self._known, key, recording):
+            raise ServiceFault(f"{url} is not there although it was sent")
+        return url
+
+
+async def _is_there(store: Store, key: str, recording: Recording) -> bool:
+    """Tell whether a recording lies at `key`; raises RecordingConflict when another one does."""
+    try:
+        found = await store.head(key)
+    except NoSuchObject:
+        return False
+    if (found.size_bytes, _checksum_of(found)) != (recording.file_size, recording.checksum):
+        raise RecordingConflict(f"there is another object {key} already")
+    return True
 
 
 def _checksum_of(found: ObjectInfo) -> str | None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from haulier.errors import SourceChanged, TargetMissing, TargetUnreadable, UsageError
+from haulier.errors import SourceChanged, TargetMissing, TargetUnreadable
 
 BLOCK_BYTES = 1 << 20
 
 
 class SourceFile:
-    """An open regular file with something in it. Methods block.
+    """An open regular file. Methods block.
 
     Args:
         path: the file.
@@ -23,7 +23,6 @@ class SourceFile:
     Raises:
         TargetMissing: there is no such file.
         TargetUnreadable: it may not be read, or is no regular file.
-        UsageError: it is empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,8 +41,6 @@ class SourceFile:
         try:
             if not stat.S_ISREG(self._status.st_mode):
                 raise TargetUnreadable(f"{path.name} is no regular file", hint="Name a file.")
-            if self.size_bytes == 0:
-                raise UsageError(f"{path.name} is empty", hint="MAX takes no empty files.")
         except BaseException:
             self.close()
             raise
