@@ -157,7 +157,8 @@ class Bench:
     def clear(self) -> None:
         """Remove what the rounds stored, so that the disk holds them all.
 
-        Before that haulier's jobs may end: SHA-256 is theirs, and no part of an upload.
+        Before that haulier's jobs may end: SHA-256 is theirs, and no part of an upload. What one
+        server left to the disk is written then: a sync of the next one would wait for it.
         """
         for server in (self.fast, self.safe):
             while server.jobs_left():
@@ -170,6 +171,7 @@ class Bench:
             for path in server.root.rglob("*"):
                 if path.is_file():
                     os.truncate(path, 0)
+        os.sync()
 
 
 def upload_tables(bench: Bench, rounds: int) -> None:

@@ -179,7 +179,10 @@ class SessionEngine:
         Raises:
             FileNotFoundError: there is none with that id.
         """
-        session = await self._catalog.read(lambda tx: tx.sessions.get(session_id))
+        # A route asks whose it is, and then how it stands once it is locked.
+        session = await self._catalog.recall(
+            ("upload", session_id), lambda tx: tx.sessions.get(session_id)
+        )
         if session is None:
             raise NoSuchSession("there is no such upload")
         return session

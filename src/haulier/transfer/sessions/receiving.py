@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -29,7 +30,10 @@ Body = AsyncIterator[Piece]
 
 Publish = Callable[[UploadSession, Settled, int | None], Awaitable[UploadSession]]
 
+# What is sent again at most when this process dies: so much, or what came in so long. Both, so that
+# a fast upload does not wait for the disk and the catalog all the time.
 _PUBLISH_BYTES = 8 << 20
+_PUBLISH_S = 0.25
 
 
 class Receiver:
@@ -39,12 +43,21 @@ class Receiver:
         stage: where the bytes lie.
         hashes: what is hashed as it comes in.
         publish: records how far a sequential session came.
+        clock: seconds that only ever grow.
     """
 
-    def __init__(self, stage: Stage, hashes: HashesInOrder, publish: Publish) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        hashes: HashesInOrder,
+        publish: Publish,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._stage = stage
         self._hashes = hashes
         self._publish = publish
+        self._clock = clock
 
     async def receive_chunk(
         self, session: UploadSession, span: Span, body: Body, checks: tuple[str, ...], hold: Hold
@@ -102,7 +115,7 @@ class Receiver:
         rest = Span(session.offset, (session.size_bytes or session.offset) - session.offset)
         writer = self._stage.writer(session, rest, _sums(named, running))
         room = (session.size_bytes if session.size_bytes is not None else most_bytes) or 0
-        current, asked_at = session, 0
+        current, asked_bytes, asked_at = session, 0, self._clock()
 
         async def count(settled: Settled) -> None:
             nonlocal current
@@ -124,9 +137,13 @@ class Receiver:
                         if room:
                             _check_room(session, writer, piece, room - session.offset)
                         await writer.write(piece)
-                        if not named and writer.taken_bytes - asked_at >= _PUBLISH_BYTES:
-                            asked_at = writer.taken_bytes
+                        if (
+                            not named
+                            and writer.taken_bytes - asked_bytes >= _PUBLISH_BYTES
+                            and self._clock() - asked_at >= _PUBLISH_S
+                        ):
                             settled = await writer.checkpoint()
+                            asked_bytes, asked_at = writer.taken_bytes, self._clock()
                             if settled.extent.span.length:
                                 await uninterrupted(count(settled))
                 settled = await writer.settle()

@@ -23,13 +23,14 @@ from haulier.core.sessions.chunks import Span, chunk_size_for
 from haulier.core.sessions.session import Extent, Order, Settled, UploadSession, WholeFile
 from haulier.errors import ExternalServiceError, FileSizeError, LockBusy, StorageFull
 from haulier.transfer.sessions.claims import claim_range
-from haulier.transfer.sessions.disk import require_room
+from haulier.transfer.sessions.disk import require_room, start_write_back
 from haulier.transfer.sessions.local_join import join
 from haulier.transfer.sessions.staging import Piece
 
 T = TypeVar("T")
 
 _READ_BYTES = 256 << 10
+_WRITE_BACK_BYTES = 4 << 20
 
 
 class Durability(StrEnum):
@@ -241,6 +242,7 @@ class LocalWriter:
         self._threads = threads
         self._synced = synced
         self._descriptor = -1
+        self._writing_back = offset
         self._taken = 0
         self._crc64nvme = 0
         self._crc32 = 0
@@ -310,6 +312,10 @@ class LocalWriter:
         while rest:
             written = os.pwrite(self._descriptor, rest, offset)
             rest, offset = rest[written:], offset + written
+        if self._synced and offset - self._writing_back >= _WRITE_BACK_BYTES:
+            # While more comes: the sync has less to wait for then.
+            start_write_back(self._descriptor, self._writing_back, offset - self._writing_back)
+            self._writing_back = offset
         self._crc64nvme = crc64nvme(piece, self._crc64nvme)
         self._crc32 = crc32(piece, self._crc32)
         for check in self._checks:
