@@ -13,7 +13,7 @@ from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import Role, StoredFile
 from haulier.core.records import new_file_id, utc_now
 from haulier.files.accounts import Accounts
-from haulier.files.library import changes_since
+from haulier.files.changes import Cursor, changes_since
 
 
 def stored_for(owner, name):
@@ -29,8 +29,13 @@ async def ann(catalog):
     return await Accounts(catalog).add("ann", Role.USER)
 
 
-async def asked(catalog, user, since, limit=1000):
-    return await catalog.read(lambda tx: changes_since(tx, user, since, limit))
+async def asked(catalog, user, since=None, limit=1000):
+    return await catalog.read(lambda tx: changes_since(tx, user, since or Cursor(), limit))
+
+
+def names(found):
+    """What was told, in its order."""
+    return {file_id: stored and stored.name for file_id, stored in found.files.items()}
 
 
 async def test_each_file_once_as_it_is_now(catalog, ann):
@@ -43,22 +48,22 @@ async def test_each_file_once_as_it_is_now(catalog, ann):
         tx.stored.change(second, deleted_at=utc_now())
 
     await catalog.transaction(work)
-    found, more = await asked(catalog, ann, 0)
-    assert [(one.file_id, stored and stored.name) for one, stored in found] == [
-        (third.file_id, "2"), (first.file_id, "renamed"), (second.file_id, None),
-    ]  # fmt: skip
-    assert not more
-    part, more = await asked(catalog, ann, 0, limit=2)
-    assert (part, more) == (found[:2], True)
-    assert await asked(catalog, ann, part[-1][0].number) == (found[2:], False)
+    found = await asked(catalog, ann)
+    expected = [(third.file_id, "2"), (first.file_id, "renamed"), (second.file_id, None)]
+    assert list(names(found).items()) == expected
+    assert not found.more
+    part = await asked(catalog, ann, limit=2)
+    assert (list(names(part).items()), part.more) == (expected[:2], True)
+    rest = await asked(catalog, ann, part.cursor)
+    assert (list(names(rest).items()), rest.more) == (expected[2:], False)
+    assert rest.cursor == found.cursor
     await catalog.transaction(lambda tx: tx.stored.remove(tx.stored.get(second.file_id)))
-    again, _ = await asked(catalog, ann, found[-1][0].number)
-    assert [(one.file_id, one.is_deleted) for one, _ in again] == [(second.file_id, True)]
+    assert names(await asked(catalog, ann, found.cursor)) == {second.file_id: None}
 
 
 async def test_a_cursor_of_another_catalog_is_told(catalog, ann):
     with pytest.raises(errors.ChangesGone):
-        await asked(catalog, ann, 1)
+        await asked(catalog, ann, Cursor(numbers=(1, 0, 0)))
 
 
 async def test_who_listens_while_many_write_misses_nothing(catalog, catalog_url, ann):
@@ -83,15 +88,14 @@ async def test_who_listens_while_many_write_misses_nothing(catalog, catalog_url,
                 )
 
     async def listen():
-        known, since = {}, 0
+        known, since = {}, Cursor()
         while True:
             ended = done.is_set()
-            found, _ = await asked(catalog, ann, since, limit=7)
-            for change, stored in found:
-                assert change.number > since
-                since = change.number
-                known[change.file_id] = None if stored is None else stored.name
-            if ended and not found:
+            found = await asked(catalog, ann, since, limit=7)
+            assert found.cursor.numbers >= since.numbers
+            since = found.cursor
+            known |= names(found)
+            if ended and not found.files:
                 return known
 
     listening = asyncio.create_task(listen())

@@ -44,12 +44,11 @@ class Model:
             self.folders[folder.folder_id] = folder
         self.files.append(stored)
 
-    def add_grant(self, tx, grantees=None, *, folders=None):
-        if folders is None:
-            folders = self.dice.random() < 0.5
+    def add_grant(self, tx):
+        folders = self.dice.random() < 0.5
         chosen = list(self.folders) if folders else [one.file_id for one in self.files]
         everyone = [*(one.user_id for one in self.users), EVERYBODY]
-        grantee = self.dice.choice(grantees or [*everyone, *map(grantee_of_role, Role)])
+        grantee = self.dice.choice([*everyone, *map(grantee_of_role, Role)])
         grant = Grant(
             resource_id=self.dice.choice(chosen), is_folder=folders, grantee=grantee,
             level=self.dice.choice(list(Level)), granted_by=self.users[0].user_id,
@@ -131,11 +130,23 @@ async def test_somebody_with_many_folders_sees_the_same(catalog):
     users = [await Accounts(catalog).add(f"u{n}", Role.USER) for n in range(2)]
     model = Model(dice, users)
 
+    def granted_for(folder_id):
+        grant = Grant(
+            resource_id=folder_id, is_folder=True, grantee=users[1].user_id, level=Level.READ,
+            granted_by=users[0].user_id, created_at=utc_now(),
+        )  # fmt: skip
+        model.grants.append(grant)
+        return grant
+
     def build(tx):
-        for _ in range(400):
+        for _ in range(250):
             model.add_file(tx)
-        for _ in range(500):
-            model.add_grant(tx, [users[1].user_id], folders=True)
+        # Folders that hold no other: each is a root.
+        leaves = {one.folder for one in model.files}
+        inner = {path for leaf in leaves for path in ancestors(leaf)[:-1]}
+        ids = sorted(one for one, folder in model.folders.items() if folder.path not in inner)
+        for folder_id in ids:
+            tx.grants.put(granted_for(folder_id))
 
     await catalog.transaction(build)
 

@@ -86,6 +86,7 @@ class Row:
 
 START = {"json": {"name": "a.bin", "size": 3}}
 INIT = {"json": {"file_name": "a.bin", "file_size": 3}}
+GRANT = {"role": "viewer", "permission": "read"}
 CHUNK = {"headers": {"X-Chunk-Number": "1"}, "content": b"abc"}
 
 MATRIX = {
@@ -121,6 +122,13 @@ MATRIX = {
     ("POST", "/api/files/{file_id}/shares"): Row(share(201), {"json": {}}),
     ("GET", "/api/files/{file_id}/shares"): Row(share(200)),
     ("DELETE", "/api/shares/{share_id}"): Row(share(204)),
+    # Who was granted something is asked for in test_permissions.py.
+    ("GET", "/api/files/{file_id}/permissions"): Row(READ_OWN),
+    ("PUT", "/api/files/{file_id}/permissions"): Row(change(200), {"json": GRANT}),
+    ("DELETE", "/api/files/{file_id}/permissions"): Row(change(204)),
+    ("GET", "/api/folders/{folder_id}/permissions"): Row(READ_OWN),
+    ("PUT", "/api/folders/{folder_id}/permissions"): Row(change(200), {"json": GRANT}),
+    ("DELETE", "/api/folders/{folder_id}/permissions"): Row(change(204)),
     # Whoever has a link needs nothing else.
     ("GET", "/s/{token}"): Row(OPEN(200)),
     ("POST", "/s/{token}"): Row(OPEN(303), {"data": {"password": "x"}}),

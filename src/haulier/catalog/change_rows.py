@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from haulier.catalog.grant_rows import GrantRows, Placed
 from haulier.catalog.stored_tables import change_counts, file_changes
 from haulier.catalog.upsert import chunks, insert_missing
 
@@ -31,6 +32,32 @@ class ChangeRows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def tell(
+        self,
+        files: Sequence[Placed],
+        *,
+        before: Sequence[Placed] = (),
+        is_deleted: bool = False,
+        is_new: bool = False,
+    ) -> None:
+        """Record a change of files for their owners, and for whom something is granted for them.
+
+        Args:
+            files: as they are now.
+            before: as they were, where they lay elsewhere.
+            is_deleted: whether they are gone, if only to the trash.
+            is_new: whether they are there for the first time.
+        """
+        feeds: dict[str, dict[str, None]] = {}
+        for state in (files, before):
+            for one in state:
+                feeds.setdefault(one.owner_id, {})[one.file_id] = None
+            for grantee, file_ids in GrantRows(self._connection).grantees_of(state).items():
+                feeds.setdefault(grantee, {}).update(dict.fromkeys(file_ids))
+        # Sorted: who locks several feeds does so in the same order as others.
+        for feed in sorted(feeds):
+            self.add(feed, list(feeds[feed]), is_deleted=is_deleted, is_new=is_new)
 
     def add(
         self,

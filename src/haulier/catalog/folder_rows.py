@@ -5,8 +5,10 @@ A folder's row has its whole path, and so has each file in it: lists and searche
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -21,6 +23,8 @@ from sqlalchemy import (
 )
 
 from haulier.catalog.change_rows import ChangeRows
+from haulier.catalog.grant_rows import GrantRows, Placed
+from haulier.catalog.grant_tables import grants
 from haulier.catalog.patterns import starts_with, under
 from haulier.catalog.search_rows import SearchRows
 from haulier.catalog.stored_rows import StoredRows
@@ -32,6 +36,12 @@ from haulier.core.file_names import ancestors
 from haulier.core.records import new_file_id
 
 _FILE = stored_files.c
+
+
+class _Placed(NamedTuple):
+    file_id: str
+    owner_id: str
+    folder: str
 
 
 class FolderRows:
@@ -86,12 +96,7 @@ class FolderRows:
 
     def move(self, folder: Folder, path: str) -> list[str]:
         """Give a folder another path, and all that lies in it; return the ids of these files."""
-        files = select(_FILE.file_id).where(
-            _FILE.owner_id == folder.owner_id,
-            under(_FILE.folder, folder.path),
-            _FILE.deleted_at.is_(None),
-        )
-        moved = list(self._connection.scalars(files))
+        before = self.files(folder)
         for table, column in ((stored_files, _FILE.folder), (folders, folders.c.path)):
             rest = func.substr(column, len(encode_text(folder.path)) + 1, type_=column.type)
             conditions = [table.c.owner_id == folder.owner_id, under(column, folder.path)]
@@ -102,30 +107,56 @@ class FolderRows:
                 conditions.append(_FILE.deleted_at.is_(None))
                 values["revision"] = _FILE.revision + 1
             self._connection.execute(update(table).where(*conditions).values(values))
-        ChangeRows(self._connection).add(folder.owner_id, moved)
-        self._index(moved)
-        return moved
+        after = self.files(replace(folder, path=path))
+        ChangeRows(self._connection).tell(after, before=before)
+        self._index([one.file_id for one in after])
+        return [one.file_id for one in after]
 
     def remove(self, folder: Folder, now: datetime) -> list[str]:
         """Put all files in a folder into the trash and forget it; return the files' ids."""
-        files = select(_FILE.file_id).where(
-            _FILE.owner_id == folder.owner_id,
-            under(_FILE.folder, folder.path),
-            _FILE.deleted_at.is_(None),
-        )
-        gone = list(self._connection.scalars(files))
+        there = self.files(folder)
+        gone = [one.file_id for one in there]
         for some in chunks(gone):
             self._connection.execute(
                 update(stored_files).where(_FILE.file_id.in_(some)).values(deleted_at=now)
             )
-        ChangeRows(self._connection).add(folder.owner_id, gone, is_deleted=True)
+        ChangeRows(self._connection).tell(there, is_deleted=True)
         self._index(gone)
-        self._connection.execute(
-            delete(folders).where(
-                folders.c.owner_id == folder.owner_id, under(folders.c.path, folder.path)
-            )
-        )
+        inner = (folders.c.owner_id == folder.owner_id, under(folders.c.path, folder.path))
+        forgotten = self._connection.scalars(select(folders.c.folder_id).where(*inner)).all()
+        GrantRows(self._connection).forget(forgotten)
+        self._connection.execute(delete(folders).where(*inner))
         return gone
+
+    def files(self, folder: Folder) -> list[Placed]:
+        """Return the files in a folder, however deep, that are not in the trash."""
+        found = select(_FILE.file_id, _FILE.owner_id, _FILE.folder).where(
+            _FILE.owner_id == folder.owner_id,
+            under(_FILE.folder, folder.path),
+            _FILE.deleted_at.is_(None),
+        )
+        return [_Placed(*row) for row in self._connection.execute(found)]
+
+    def granted(
+        self, user_id: str, grantees: Collection[str], after: str | None, limit: int
+    ) -> list[Folder]:
+        """Return the folders of others than `user_id` that something is granted for, by id.
+
+        From behind the id `after` on.
+        """
+        statement = (
+            select(folders)
+            .join(grants, grants.c.resource_id == folders.c.folder_id)
+            .where(
+                grants.c.grantee.in_(grantees), grants.c.is_folder, folders.c.owner_id != user_id
+            )
+            .distinct()
+            .order_by(folders.c.folder_id)
+            .limit(limit)
+        )
+        if after is not None:
+            statement = statement.where(grants.c.resource_id > after)
+        return [Folder(**row) for row in self._connection.execute(statement).mappings()]
 
     def _index(self, file_ids: list[str]) -> None:
         """Let files be found where they are now."""

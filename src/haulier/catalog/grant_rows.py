@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Select, delete, or_, select
 
 from haulier.catalog.grant_tables import grants
 from haulier.catalog.stored_tables import folders
 from haulier.catalog.upsert import chunks, upsert
-from haulier.core.accounts import StoredFile
 from haulier.core.file_names import ancestors
 from haulier.core.grants import Grant, Level
+
+
+class Placed(Protocol):
+    """A file, as far as what is granted for it goes."""
+
+    @property
+    def file_id(self) -> str: ...
+    @property
+    def owner_id(self) -> str: ...
+    @property
+    def folder(self) -> str: ...
 
 
 class GrantRows:
@@ -60,11 +70,11 @@ class GrantRows:
             counting.append(grants.c.resource_id.in_(around))
         return self._list(select(grants).where(or_(*counting))) if counting else []
 
-    def of_file(self, stored: StoredFile) -> list[Grant]:
+    def of_file(self, stored: Placed) -> list[Grant]:
         """Return all grants that count for a file: its own, and those of the folders around it."""
         return self.at(stored.owner_id, stored.folder, stored.file_id)
 
-    def grantees_of(self, files: Iterable[StoredFile]) -> dict[str, list[str]]:
+    def grantees_of(self, files: Iterable[Placed]) -> dict[str, list[str]]:
         """Return by grantee the ids of those of these files that something was granted for."""
         by_place: dict[tuple[str, str], list[str]] = {}
         for stored in files:

@@ -11,12 +11,15 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, true, update
 
 from haulier.catalog.change_rows import ChangeRows
+from haulier.catalog.grant_rows import GrantRows
 from haulier.catalog.search_rows import SearchRows
+from haulier.catalog.seen_files import newest_seen
 from haulier.catalog.stored_tables import file_versions, removals, stored_files
 from haulier.catalog.upsert import chunks, insert_missing
+from haulier.catalog.visibility import Sight, visible
 from haulier.core.accounts import ScanState, StoredFile
 
 # What belongs to a content, and is kept of the former ones.
@@ -43,17 +46,23 @@ class StoredRows:
         """Record a new file."""
         self._connection.execute(insert(stored_files).values(**dataclasses.asdict(stored)))
         self._search.put([stored])
-        self._changes.add(stored.owner_id, [stored.file_id], is_new=True)
+        self._changes.tell([stored], is_new=True)
 
     def get(self, file_id: str) -> StoredFile | None:
         """Return the file with that id, also one in the trash."""
         return self._one(select(stored_files).where(_FILE.file_id == file_id))
 
-    def get_many(self, file_ids: Collection[str]) -> dict[str, StoredFile]:
-        """Return those of these files that there are, also those in the trash."""
+    def get_many(
+        self, file_ids: Collection[str], sight: Sight | None = None
+    ) -> dict[str, StoredFile]:
+        """Return those of these files that there are, also those in the trash.
+
+        Where somebody looks (`sight`), only those that they see.
+        """
         found = {}
+        seen = true() if sight is None else visible(sight)
         for some in chunks(list(file_ids)):
-            for one in self._list(select(stored_files).where(_FILE.file_id.in_(some))):
+            for one in self._list(select(stored_files).where(_FILE.file_id.in_(some), seen)):
                 found[one.file_id] = one
         return found
 
@@ -109,6 +118,17 @@ class StoredRows:
             statement = statement.where(_FILE.file_id < before)
         return self._list(statement.order_by(_FILE.file_id.desc()).limit(limit))
 
+    def seen(
+        self, sight: Sight, before: str | None, limit: int, *, shared: bool | None = None
+    ) -> list[StoredFile]:
+        """Return the files that somebody sees, newest first, from behind the file `before` on.
+
+        With `shared` only those of others that were granted, or only one's own.
+        """
+        file_ids = newest_seen(self._connection, sight, before, limit, shared=shared)
+        found = self.get_many(file_ids)
+        return [found[file_id] for file_id in file_ids]
+
     def deleted_before(self, moment: datetime, limit: int) -> list[StoredFile]:
         """Return files that lie in a trash since before that time, the oldest first."""
         statement = select(stored_files).where(_FILE.deleted_at < moment)
@@ -121,8 +141,9 @@ class StoredRows:
             update(stored_files).where(_FILE.file_id == stored.file_id).values(**values)
         )
         self._search.put([changed])
+        before = [] if changed.folder == stored.folder else [stored]
         gone = changed.deleted_at is not None
-        self._changes.add(stored.owner_id, [stored.file_id], is_deleted=gone)
+        self._changes.tell([changed], before=before, is_deleted=gone)
         return changed
 
     def add_version(self, stored: StoredFile, newer: StoredFile) -> StoredFile:
@@ -160,7 +181,8 @@ class StoredRows:
         self._search.forget(stored.file_id)
         rows = [{"content_id": one} for one in sizes]
         insert_missing(self._connection, removals, rows)
-        self._changes.add(stored.owner_id, [stored.file_id], is_deleted=True)
+        self._changes.tell([stored], is_deleted=True)
+        GrantRows(self._connection).forget([stored.file_id])
         return list(sizes), sum(sizes.values())
 
     def removals(self, after: str, limit: int) -> list[str]:
@@ -193,8 +215,7 @@ class StoredRows:
     def _tell_of(self, content_id: str) -> list[StoredFile]:
         found = self._list(select(stored_files).where(_FILE.content_id == content_id))
         for one in found:
-            gone = one.deleted_at is not None
-            self._changes.add(one.owner_id, [one.file_id], is_deleted=gone)
+            self._changes.tell([one], is_deleted=one.deleted_at is not None)
         return found
 
     def _one(self, statement: Select[Any]) -> StoredFile | None:

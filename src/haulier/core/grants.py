@@ -62,6 +62,13 @@ def role_of_grantee(grantee: str) -> Role | None:
     return Role(grantee.removeprefix(_ROLE)) if grantee.startswith(_ROLE) else None
 
 
+def told_grantee(grantee: str) -> dict[str, str | bool | None]:
+    """Return a grantee as the API tells it: `user_id`, `role` or `everybody`."""
+    role, everybody = role_of_grantee(grantee), grantee == EVERYBODY
+    user_id = None if role is not None or everybody else grantee
+    return {"user_id": user_id, "role": role, "everybody": everybody}
+
+
 def highest(levels: Iterable[Level]) -> Level | None:
     """Return the most that these allow together; None of none."""
     return max(levels, key=lambda level: level.rank, default=None)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from haulier.catalog.transaction import Tx
 from haulier.coordination.events import EventBus, News
-from haulier.core.accounts import StoredFile
+from haulier.core.accounts import Folder, StoredFile
+from haulier.core.grants import Level, told_grantee
 from haulier.core.jobs import Job
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import UploadSession
-from haulier.files.access import topics_of_file, topics_of_job, topics_of_upload
+from haulier.core.shares import Share
+from haulier.files.access import (
+    topics_of_files,
+    topics_of_job,
+    topics_of_owner,
+    topics_of_upload,
+)
 from haulier.files.upload_progress import UploadProgress
 
 
@@ -94,12 +101,33 @@ class FileEvents:
         self._tell_of_file(tx, "file.created", stored)
 
     def file_updated(self, tx: Tx, stored: StoredFile) -> None:
-        """A file has another content, name, folder or tags, or more is known of it."""
+        """A file has another content, name or tags, or more is known of it."""
         self._tell_of_file(tx, "file.updated", stored)
 
-    def file_deleted(self, tx: Tx, stored: StoredFile) -> None:
-        """A file is gone."""
-        self._tell_of_file(tx, "file.deleted", stored)
+    def files_moved(
+        self, tx: Tx, before: Mapping[str, frozenset[str]], files: Sequence[StoredFile]
+    ) -> None:
+        """Files lie elsewhere; those who may not see them there are told that they are gone.
+
+        Args:
+            tx: the transaction.
+            before: by id the topics that they were on (`access.topics_of_files`).
+            files: as they are now.
+        """
+        topics = topics_of_files(tx, files)
+        for stored in files:
+            shown, now = _shown(stored), topics[stored.file_id]
+            self._after(tx, self._telling("file.updated", shown, now))
+            if lost := before[stored.file_id] - now:
+                gone = {**shown, "folder": None}
+                self._after(tx, self._telling("file.deleted", gone, lost))
+
+    def files_deleted(self, tx: Tx, files: Sequence[StoredFile]) -> None:
+        """Files are gone."""
+        topics = topics_of_files(tx, files)
+        for stored in files:
+            news = self._telling("file.deleted", _shown(stored), topics[stored.file_id])
+            self._after(tx, news)
 
     def scan_finished(self, tx: Tx, stored: StoredFile) -> None:
         """A virus scan came to something, or could not."""
@@ -117,9 +145,30 @@ class FileEvents:
         self._after(tx, self._telling(f"job.{job.state}", data, topics_of_job(job)))
 
     def file_downloaded(self, stored: StoredFile, by: str | None) -> None:
-        """A file was sent to somebody, from its first byte on; called inside the event loop."""
+        """A file was sent to somebody, from its first byte on; called inside the event loop.
+
+        It is for its owner and for admins: who fetches what is nobody else's business.
+        """
         data = {**_shown(stored), "by": by}
-        self._telling("file.downloaded", data, topics_of_file(stored))()
+        self._telling("file.downloaded", data, topics_of_owner(stored.owner_id))()
+
+    def file_shared(self, tx: Tx, stored: StoredFile, share: Share) -> None:
+        """Somebody made a link to a file."""
+        data = {**_shown(stored), "share_id": share.share_id, "by": share.creator_id}
+        topics = topics_of_owner(stored.owner_id, share.creator_id)
+        self._after(tx, self._telling("file.shared", data, topics))
+
+    def permission_changed(
+        self, tx: Tx, resource: StoredFile | Folder, grantee: str, level: Level | None, by: str
+    ) -> None:
+        """Something was granted to somebody, or nothing is any more (None)."""
+        if isinstance(resource, StoredFile):
+            about = {"file_id": resource.file_id, "name": resource.name, "folder": resource.folder}
+        else:
+            about = {"folder_id": resource.folder_id, "folder": resource.path}
+        data = {**about, **told_grantee(grantee), "permission": level, "by": by}
+        topics = topics_of_owner(resource.owner_id, grantee)
+        self._after(tx, self._telling("permission.changed", data, topics))
 
     def _tell_of_upload(
         self, tx: Tx, kind: str, session: UploadSession, data: dict[str, Any]
@@ -131,7 +180,8 @@ class FileEvents:
     def _tell_of_file(self, tx: Tx, kind: str, stored: StoredFile, **more: Any) -> None:
         data = {**_shown(stored), **more}
         self._write_down(tx, kind, {**data, "owner_id": stored.owner_id})
-        self._after(tx, self._telling(kind, data, topics_of_file(stored)))
+        topics = topics_of_files(tx, [stored])[stored.file_id]
+        self._after(tx, self._telling(kind, data, topics))
 
     def _tell_progress(
         self, session: UploadSession, received_bytes: int, rate_bps: float, since: datetime

@@ -10,10 +10,18 @@ from haulier.catalog.catalog import Catalog
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import Folder, User
 from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.grants import Level
 from haulier.core.records import utc_now
 from haulier.errors import FileNotFoundError as NoSuchFolder
 from haulier.errors import NameTaken, ValidationError
-from haulier.files.access import check_change, may_see_folder
+from haulier.files.access import (
+    check_change,
+    check_level,
+    check_move,
+    grantees_of,
+    level_at,
+    topics_of_files,
+)
 from haulier.files.events import FileEvents
 
 
@@ -36,19 +44,35 @@ class Folders:
         self._events = events
         self._now = now
 
-    async def get(self, user: User, folder_id: str) -> Folder:
-        """Return a folder."""
-        return await self._catalog.read(lambda tx: find_folder(tx, user, folder_id))
+    async def get(self, user: User, folder_id: str, needed: Level = Level.READ) -> Folder:
+        """Return a folder, to do what is `needed`."""
+        return await self._catalog.read(lambda tx: find_folder(tx, user, folder_id, needed))
 
-    async def inside(self, user: User, path: str, after: str | None, limit: int) -> list[Folder]:
-        """Return the user's folders directly in the one at `path`, by name, behind `after`."""
-        lead = clean_folder(path)
+    async def inside(
+        self, user: User, path: str, after: str | None, limit: int, *, around: str | None = None
+    ) -> list[Folder]:
+        """Return the folders directly in the one at `path`, by name, behind the path `after`.
+
+        The path is one of the user's own, or begins at the folder with the id `around`.
+        """
+
+        def work(tx: Tx) -> list[Folder]:
+            owner_id, lead = user.user_id, clean_folder(path)
+            if around is not None:
+                outer = find_folder(tx, user, around)
+                owner_id, lead = outer.owner_id, clean_folder(f"{outer.path}/{lead}")
+            return tx.folders.inside(owner_id, lead, after, limit)
+
+        return await self._catalog.read(work)
+
+    async def granted(self, user: User, after: str | None, limit: int) -> list[Folder]:
+        """Return the folders of others that were granted to the user, behind the id `after`."""
         return await self._catalog.read(
-            lambda tx: tx.folders.inside(user.user_id, lead, after, limit)
+            lambda tx: tx.folders.granted(user.user_id, grantees_of(user), after, limit)
         )
 
-    async def make(self, user: User, path: str) -> Folder:
-        """Make a folder and those around it.
+    async def make(self, user: User, path: str, around: str | None = None) -> Folder:
+        """Make a folder and those around it, in the folder with the id `around` if one is named.
 
         Raises:
             NameTaken: it is there already.
@@ -60,11 +84,15 @@ class Folders:
 
         def work(tx: Tx) -> Folder:
             check_change(user)
-            tx.users.lock(user.user_id)
-            if tx.folders.at(user.user_id, wanted) is not None:
-                raise NameTaken(f"there is a folder {wanted} already")
-            tx.folders.make(user.user_id, wanted, self._now())
-            made = tx.folders.at(user.user_id, wanted)
+            owner_id, path = user.user_id, wanted
+            if around is not None:
+                outer = find_folder(tx, user, around, Level.WRITE)
+                owner_id, path = outer.owner_id, clean_folder(f"{outer.path}/{wanted}")
+            tx.users.lock(owner_id)
+            if tx.folders.at(owner_id, path) is not None:
+                raise NameTaken(f"there is a folder {path} already")
+            tx.folders.make(owner_id, path, self._now())
+            made = tx.folders.at(owner_id, path)
             assert made is not None
             return made
 
@@ -90,12 +118,15 @@ class Folders:
                 return folder
             if f"{path}/".startswith(f"{folder.path}/"):
                 raise ValidationError("a folder can't be moved into itself")
+            if lead != around:
+                level = level_at(tx, user, folder.owner_id, folder.path) or Level.READ
+                check_move(tx, user, level, folder.owner_id, around, lead)
             if tx.folders.at(folder.owner_id, path) is not None:
                 raise NameTaken(f"there is a folder {path} already")
             tx.folders.make(folder.owner_id, lead, self._now())
-            moved = tx.folders.move(folder, path)
-            for stored in tx.stored.get_many(moved).values():
-                self._events.file_updated(tx, stored)
+            before = topics_of_files(tx, tx.folders.files(folder))
+            moved = tx.stored.get_many(tx.folders.move(folder, path))
+            self._events.files_moved(tx, before, list(moved.values()))
             return replace(folder, path=path)
 
         return await self._catalog.transaction(lambda tx: work(tx, _locked(tx, user, folder_id)))
@@ -105,28 +136,29 @@ class Folders:
 
         def work(tx: Tx) -> int:
             gone = tx.folders.remove(_locked(tx, user, folder_id), self._now())
-            for stored in tx.stored.get_many(gone).values():
-                self._events.file_deleted(tx, stored)
+            self._events.files_deleted(tx, list(tx.stored.get_many(gone).values()))
             return len(gone)
 
         return await self._catalog.transaction(work)
 
 
-def find_folder(tx: Tx, user: User, folder_id: str) -> Folder:
+def find_folder(tx: Tx, user: User, folder_id: str, needed: Level = Level.READ) -> Folder:
     """Return a folder that `user` may see; what one may not see does not exist.
 
     Raises:
         FileNotFoundError: there is none.
+        FilePermissionError: they may see it, and not do what is `needed`.
     """
     folder = tx.folders.get(folder_id)
-    if folder is None or not may_see_folder(user, folder):
+    level = None if folder is None else level_at(tx, user, folder.owner_id, folder.path)
+    if folder is None or level is None:
         raise NoSuchFolder("there is no such folder")
+    check_level(user, level, needed)
     return folder
 
 
 def _locked(tx: Tx, user: User, folder_id: str) -> Folder:
     """Return a folder that the user may change, and that nobody else changes meanwhile."""
-    seen = find_folder(tx, user, folder_id)
-    check_change(user)
+    seen = find_folder(tx, user, folder_id, Level.WRITE)
     tx.users.lock(seen.owner_id)
-    return find_folder(tx, user, folder_id)
+    return find_folder(tx, user, folder_id, Level.WRITE)

@@ -8,15 +8,23 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from haulier.catalog.catalog import Catalog
-from haulier.catalog.change_rows import Change
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import StoredFile, User
 from haulier.core.file_names import another_name, clean_folder, clean_name
+from haulier.core.grants import Level
 from haulier.core.records import utc_now
-from haulier.errors import ChangesGone, NameTaken
 from haulier.errors import FileNotFoundError as NoSuchFile
-from haulier.files.access import check_change, may_see
+from haulier.errors import NameTaken
+from haulier.files.access import (
+    check_change,
+    check_level,
+    check_move,
+    level_of,
+    sight_of,
+    topics_of_files,
+)
 from haulier.files.events import FileEvents
+from haulier.files.folders import find_folder
 from haulier.files.reception import check_match
 
 T = TypeVar("T")
@@ -65,12 +73,50 @@ class Library:
         self._removable = removable
         self._now = now
 
-    async def get(self, user: User, file_id: str, *, in_trash: bool = False) -> StoredFile:
-        """Return a file that is not in the trash, or one that is."""
-        key = (user, file_id, in_trash)
+    async def get(
+        self, user: User, file_id: str, needed: Level = Level.READ, *, in_trash: bool = False
+    ) -> StoredFile:
+        """Return a file that is not in the trash, or one that is, to do what is `needed`."""
+        key = (user, file_id, needed, in_trash)
         return await self._catalog.recall(
-            key, lambda tx: find(tx, user, file_id, in_trash=in_trash)
+            key, lambda tx: find(tx, user, file_id, needed, in_trash=in_trash)
         )
+
+    async def list(
+        self,
+        user: User,
+        before: str | None,
+        limit: int,
+        *,
+        shared: bool | None = None,
+        folder: str | None = None,
+        folder_id: str | None = None,
+        name: str | None = None,
+    ) -> list[StoredFile]:
+        """Return files that the user may see, newest first, from behind the file `before` on.
+
+        Args:
+            user: who looks.
+            before: the id of a file.
+            limit: how many at most.
+            shared: only those that others granted, or only the user's own.
+            folder: only those directly in this folder of the user's own; `""`: the top.
+            folder_id: only those directly in this folder, below `folder` where both are given.
+            name: only those of that name, of the user's own where no folder is named.
+        """
+        called = None if name is None else clean_name(name)
+        where = None if folder is None else clean_folder(folder)
+
+        def work(tx: Tx) -> list[StoredFile]:
+            if where is None and folder_id is None and called is None:
+                return tx.stored.seen(sight_of(tx, user), before, limit, shared=shared)
+            owner_id, path = user.user_id, where
+            if folder_id is not None:
+                around = find_folder(tx, user, folder_id)
+                owner_id, path = around.owner_id, clean_folder(f"{around.path}/{where or ''}")
+            return tx.stored.by_owner(owner_id, before, limit, folder=path, name=called)
+
+        return await self._catalog.read(work)
 
     async def change(
         self, user: User, file_id: str, change: FileChange, *, if_match: str | None = None
@@ -90,10 +136,16 @@ class Library:
                 return stored
             name, folder = values.get("name", stored.name), values.get("folder", stored.folder)
             if (folder, name) != (stored.folder, stored.name):
+                if folder != stored.folder:
+                    level = level_of(tx, user, stored) or Level.READ
+                    check_move(tx, user, level, stored.owner_id, stored.folder, folder)
                 if tx.stored.find(stored.owner_id, folder, name) is not None:
                     raise NameTaken(f"there is a file {name} already")
                 tx.folders.make(stored.owner_id, folder, self._now())
-            return self._told(tx, tx.stored.change(stored, **values, revision=stored.revision + 1))
+            before = topics_of_files(tx, [stored])
+            changed = tx.stored.change(stored, **values, revision=stored.revision + 1)
+            self._events.files_moved(tx, before, [changed])
+            return changed
 
         return await self._on_file(user, file_id, work)
 
@@ -106,7 +158,7 @@ class Library:
 
         def work(tx: Tx, stored: StoredFile) -> None:
             check_match(stored, if_match)
-            self._events.file_deleted(tx, tx.stored.change(stored, deleted_at=self._now()))
+            self._events.files_deleted(tx, [tx.stored.change(stored, deleted_at=self._now())])
 
         await self._on_file(user, file_id, work)
 
@@ -136,7 +188,9 @@ class Library:
             wanted = version_of(tx, stored, version)
             if wanted.version == stored.version:
                 return stored
-            return self._told(tx, tx.stored.add_version(stored, wanted))
+            restored = tx.stored.add_version(stored, wanted)
+            self._events.file_updated(tx, restored)
+            return restored
 
         return await self._on_file(user, file_id, work)
 
@@ -185,10 +239,6 @@ class Library:
                 self._events.job_changed(tx, job)
         tx.after_commit(self._removable)
 
-    def _told(self, tx: Tx, stored: StoredFile) -> StoredFile:
-        self._events.file_updated(tx, stored)
-        return stored
-
     async def _on_file(
         self,
         user: User,
@@ -200,44 +250,34 @@ class Library:
         """Do `work` on a file that the user may change, while nobody else changes it."""
 
         def locked(tx: Tx) -> T:
-            seen = find(tx, user, file_id, in_trash=in_trash)
-            check_change(user)
+            seen = find(tx, user, file_id, Level.WRITE, in_trash=in_trash)
             tx.users.lock(seen.owner_id)
-            return work(tx, find(tx, user, file_id, in_trash=in_trash))
+            return work(tx, find(tx, user, file_id, Level.WRITE, in_trash=in_trash))
 
         return await self._catalog.transaction(locked)
 
 
-def find(tx: Tx, user: User, file_id: str, *, in_trash: bool = False) -> StoredFile:
+def find(
+    tx: Tx, user: User, file_id: str, needed: Level = Level.READ, *, in_trash: bool = False
+) -> StoredFile:
     """Return a file that `user` may see; what one may not see does not exist.
+
+    In the trash that is what they are an owner of.
 
     Raises:
         FileNotFoundError: there is none.
+        FilePermissionError: they may see it, and not do what is `needed`.
     """
     stored = tx.stored.get(file_id)
-    if stored is None or not may_see(user, stored) or (stored.deleted_at is not None) != in_trash:
+    level = None if stored is None else level_of(tx, user, stored)
+    if in_trash and level is not Level.OWNER:
+        level = None
+    if stored is None or level is None or (stored.deleted_at is not None) != in_trash:
         raise NoSuchFile(
             "there is no such file in the trash" if in_trash else "there is no such file"
         )
+    check_level(user, level, needed)
     return stored
-
-
-def changes_since(
-    tx: Tx, user: User, number: int, limit: int
-) -> tuple[list[tuple[Change, StoredFile | None]], bool]:
-    """Return changes of a user's files behind that number, and whether there are more.
-
-    With each the file as it is now, or None when it is deleted.
-
-    Raises:
-        ChangesGone: there was no such change: the catalog is an older one than was asked before.
-    """
-    if number > tx.changes.last(user.user_id):
-        raise ChangesGone("what changed since then is not known any more")
-    found = tx.changes.since(user.user_id, number, limit + 1)
-    shown = found[:limit]
-    stored = tx.stored.get_many([one.file_id for one in shown if not one.is_deleted])
-    return [(one, stored.get(one.file_id)) for one in shown], len(found) > limit
 
 
 def version_of(tx: Tx, stored: StoredFile, version: int) -> StoredFile:

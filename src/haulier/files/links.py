@@ -12,7 +12,7 @@ from haulier.catalog.transaction import Tx
 from haulier.core.accounts import StoredFile, User
 from haulier.core.records import utc_now
 from haulier.errors import FileNotFoundError as NoSuchLink
-from haulier.files.access import may_see
+from haulier.files.access import level_of
 from haulier.files.tokens import Tokens
 
 LONGEST_S = 3600
@@ -69,8 +69,8 @@ class Links:
             user, stored = tx.users.get(user_id), tx.stored.get(file_id)
             if user is None or user.disabled or user.token_version != int(version):
                 return None
-            if stored is None or stored.deleted_at is not None or not may_see(user, stored):
+            if stored is None or stored.deleted_at is not None:
                 return None
-            return stored
+            return None if level_of(tx, user, stored) is None else stored
 
         return await self._catalog.read(look)

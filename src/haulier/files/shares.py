@@ -11,11 +11,14 @@ from datetime import datetime, timedelta
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import StoredFile, User
+from haulier.core.grants import Level
 from haulier.core.records import new_file_id, utc_now
 from haulier.core.shares import Share
 from haulier.errors import FileNotFoundError as NoSuchShare
 from haulier.errors import SharePasswordNeeded, ValidationError
-from haulier.files.access import check_share, may_revoke
+from haulier.files.access import check_revoke, may_revoke, may_share
+from haulier.files.events import FileEvents
+from haulier.files.library import find
 from haulier.files.passwords import Passwords
 from haulier.files.tokens import Tokens
 
@@ -34,13 +37,20 @@ class Shares:
     Args:
         catalog: where they are recorded.
         tokens: whose secret also seals passes.
+        events: is told of new links.
         now: the clock.
     """
 
     def __init__(
-        self, catalog: Catalog, tokens: Tokens, *, now: Callable[[], datetime] = utc_now
+        self,
+        catalog: Catalog,
+        tokens: Tokens,
+        events: FileEvents,
+        *,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._catalog = catalog
+        self._events = events
         self._tokens = tokens
         self._passwords = Passwords()
         self._now = now
@@ -54,13 +64,13 @@ class Shares:
         max_downloads: int | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[Share, str]:
-        """Make a link; return it and its token, which is not kept.
+        """Make a link to a file that `user` may share; return it and its token, which is not kept.
 
         Raises:
-            FilePermissionError: a viewer may share nothing.
+            FileNotFoundError: the file is gone meanwhile.
+            FilePermissionError: `user` may not share it any more.
             ValidationError: the password is too short, or the time is over.
         """
-        check_share(user)
         now = self._now()
         if expires_at is not None and expires_at <= now:
             raise ValidationError("expires_at is over already")
@@ -77,7 +87,14 @@ class Shares:
             max_downloads=max_downloads,
             expires_at=expires_at,
         )
-        await self._catalog.transaction(lambda tx: tx.shares.add(share))
+
+        def record(tx: Tx) -> None:
+            # As it is now: hashing the password took a while.
+            current = find(tx, user, stored.file_id, Level.SHARE)
+            tx.shares.add(share)
+            self._events.file_shared(tx, current, share)
+
+        await self._catalog.transaction(record)
         return share, token
 
     async def of_file(self, stored: StoredFile) -> list[Share]:
@@ -94,9 +111,9 @@ class Shares:
         def work(tx: Tx) -> None:
             share = tx.shares.get(share_id)
             stored = None if share is None else tx.stored.get(share.file_id)
-            if share is None or not may_revoke(user, share, stored):
+            if share is None or not may_revoke(tx, user, share, stored):
                 raise NoSuchShare("there is no such link")
-            check_share(user)
+            check_revoke(tx, user, share, stored)
             tx.shares.revoke(share_id, self._now())
 
         await self._catalog.transaction(work)
@@ -105,8 +122,9 @@ class Shares:
         """Return the link with that token, and its file; downloads may be used up.
 
         Raises:
-            FileNotFoundError: there is none, it was taken back or has expired, or its file or
-                whoever made it is gone: which of these, is not told.
+            FileNotFoundError: there is none, it was taken back or has expired, its file or
+                whoever made it is gone, or may not share the file any more: which of these, is
+                not told.
         """
         hashed = _hash_of(token)
 
@@ -117,7 +135,7 @@ class Shares:
             stored, creator = tx.stored.get(share.file_id), tx.users.get(share.creator_id)
             if stored is None or stored.deleted_at is not None:
                 return None
-            if creator is None or creator.disabled:
+            if creator is None or creator.disabled or not may_share(tx, creator, stored):
                 return None
             return (share, stored) if share.is_open(self._now()) else None
 

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from haulier.core.accounts import StoredFile
-from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.grants import Level
 from haulier.files.access import Scope
 from haulier.files.library import FileChange, version_of
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
@@ -20,6 +20,7 @@ from haulier.server.shown import metadata_of, page_of
 router = APIRouter(prefix="/api/files", tags=["files"], route_class=JsonRoute)
 
 _MOST_VERSIONS = 2**31 - 1
+ID_PATTERN = "^[0-9a-z]{20,32}$"
 Number = Annotated[int, Path(ge=1, le=_MOST_VERSIONS)]
 WantedVersion = Annotated[int | None, Query(ge=1, le=_MOST_VERSIONS)]
 IfMatch = Annotated[str | None, Header(max_length=1024)]
@@ -41,8 +42,13 @@ async def visible_file(file_id: str, user: CurrentUser, services: TheServices) -
     return await services.library.get(user, file_id)
 
 
+async def writable_file(file_id: str, user: CurrentUser, services: TheServices) -> StoredFile:
+    """Return the file if the user may change it."""
+    return await services.library.get(user, file_id, Level.WRITE)
+
+
 VisibleFile = Annotated[StoredFile, Security(visible_file, scopes=[Scope.READ])]
-ChangedFile = Annotated[StoredFile, Security(visible_file, scopes=[Scope.WRITE])]
+ChangedFile = Annotated[StoredFile, Security(writable_file, scopes=[Scope.WRITE])]
 
 
 @router.get("")
@@ -50,16 +56,20 @@ async def list_files(
     user: Reader,
     services: TheServices,
     folder: Annotated[str | None, Query(max_length=1024)] = None,
+    folder_id: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     name: Annotated[str | None, Query(max_length=1024)] = None,
-    cursor: Annotated[str | None, Query(pattern="^[0-9a-z]{20,32}$")] = None,
+    shared: bool | None = None,
+    cursor: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """List one's files, newest first: all, those directly in a folder (`""`: the top), those of
-    a name."""
-    where = None if folder is None else clean_folder(folder)
-    called = None if name is None else clean_name(name)
-    found = await services.catalog.read(
-        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1, folder=where, name=called)
+    """List the files that one may see, newest first.
+
+    All, or with `shared` only those that others granted (`true`) or one's own (`false`); or those
+    directly in one of one's own folders (`folder`, `""`: the top) or in any that one sees
+    (`folder_id`). With `name` one's own of that name, or those in that folder.
+    """
+    found = await services.library.list(
+        user, cursor, limit + 1, shared=shared, folder=folder, folder_id=folder_id, name=name
     )
     return page_of(found, limit)
 

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Query, Response, Security
 from pydantic import BaseModel, ConfigDict, Field
 
 from haulier.core.accounts import Folder
+from haulier.core.grants import Level
 from haulier.files.access import Scope
+from haulier.server.file_routes import ID_PATTERN
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.json_route import JsonRoute
 from haulier.server.shown import folder_of
@@ -19,11 +21,12 @@ Path = Annotated[str, Field(max_length=1024)]
 
 
 class NewFolder(BaseModel):
-    """A folder that is to be made."""
+    """A folder that is to be made: one's own, or below one in which one may write."""
 
     model_config = ConfigDict(extra="forbid")
 
     path: Path = Field(min_length=1, examples=["holiday/2026"])
+    parent_id: Annotated[str, Field(pattern=ID_PATTERN)] | None = None
 
 
 class FolderChange(BaseModel):
@@ -40,8 +43,13 @@ async def visible_folder(folder_id: str, user: CurrentUser, services: TheService
     return await services.folders.get(user, folder_id)
 
 
+async def writable_folder(folder_id: str, user: CurrentUser, services: TheServices) -> Folder:
+    """Return the folder if the user may change it."""
+    return await services.folders.get(user, folder_id, Level.WRITE)
+
+
 VisibleFolder = Annotated[Folder, Security(visible_folder, scopes=[Scope.READ])]
-ChangedFolder = Annotated[Folder, Security(visible_folder, scopes=[Scope.WRITE])]
+ChangedFolder = Annotated[Folder, Security(writable_folder, scopes=[Scope.WRITE])]
 
 
 @router.get("")
@@ -49,20 +57,31 @@ async def list_folders(
     user: Reader,
     services: TheServices,
     parent: Annotated[str, Query(max_length=1024)] = "",
+    parent_id: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+    *,
+    shared: bool = False,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """List one's folders directly in another, or at the top, by name."""
-    found = await services.folders.inside(user, parent, cursor, limit + 1)
+    """List one's folders directly in another, or at the top, by name.
+
+    With `parent_id` those in any folder that one may see; with `shared` those that others granted.
+    """
+    if shared:
+        found = await services.folders.granted(user, cursor, limit + 1)
+    else:
+        found = await services.folders.inside(user, parent, cursor, limit + 1, around=parent_id)
     items = found[:limit]
-    more = items[-1].path if len(found) > limit else None
+    more = None
+    if len(found) > limit:
+        more = items[-1].folder_id if shared else items[-1].path
     return {"items": [folder_of(one) for one in items], "next_cursor": more}
 
 
 @router.post("", status_code=201)
 async def make_folder(given: NewFolder, user: Writer, services: TheServices) -> dict[str, Any]:
     """Make a folder, and those around it."""
-    return folder_of(await services.folders.make(user, given.path))
+    return folder_of(await services.folders.make(user, given.path, given.parent_id))
 
 
 @router.get("/{folder_id}")

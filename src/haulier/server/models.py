@@ -360,29 +360,6 @@ class UserList(_Answer):
     next_cursor: str | None
 
 
-_SHARE = {
-    "id": _ID, "file_id": _ID, "created_at": _TIME, "expires_at": "2026-04-01T12:00:00Z",
-    "revoked_at": None, "max_downloads": 5, "downloads": 0, "has_password": False,
-}  # fmt: skip
-
-
-class FileShareLink(_Answer):
-    """A link to a file; its address is told once, by the answer that makes it."""
-
-    model_config = _like(**_SHARE)
-
-    id: str
-    file_id: str
-    created_at: str
-    expires_at: str | None
-    revoked_at: str | None
-    max_downloads: int | None
-    downloads: int
-    has_password: bool
-    token: str | None = None
-    url: str | None = None
-
-
 class FileDownloadResponse(_Answer):
     """Where a file's bytes are to be had without a header, for a while."""
 
@@ -390,14 +367,6 @@ class FileDownloadResponse(_Answer):
 
     url: str
     expires_at: str
-
-
-class ShareList(_Answer):
-    """The links to a file, newest first."""
-
-    model_config = _like(items=[_SHARE])
-
-    items: list[FileShareLink]
 
 
 class JobState(_Answer):

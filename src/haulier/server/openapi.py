@@ -11,7 +11,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from haulier.server import models, picture_models, recording_models, search_models
+from haulier.server import (
+    models,
+    picture_models,
+    recording_models,
+    search_models,
+    sharing_models,
+)
 from haulier.server import webhook_models as webhooks
 
 Json = dict[str, Any]
@@ -127,7 +133,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("delete", "/resumable/{session_id}"): _Answers({204: None}, (410, 423)),
     ("get", "/api/files/admin/audit"): _Answers({200: models.AuditPage}, (403,)),
     ("get", "/api/files/admin/metrics"): _Answers({200: models.AdminMetrics}, (403,)),
-    ("get", "/api/files"): _Answers({200: models.FileList}),
+    ("get", "/api/files"): _Answers({200: models.FileList}, (404,)),
     ("get", "/api/files/config"): _Answers({200: models.FileStorageConfig}),
     ("get", "/api/files/search"): _Answers({200: search_models.FileSearchResult}),
     ("get", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}),
@@ -144,8 +150,8 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/api/trash/{file_id}/restore"): _Answers({200: models.FileMetadata}),
     ("delete", "/api/trash/{file_id}"): _Answers({204: None}),
     ("delete", "/api/trash"): _Answers({204: None}),
-    ("get", "/api/folders"): _Answers({200: models.FolderList}),
-    ("post", "/api/folders"): _Answers({201: models.FolderMetadata}, (409, 413)),
+    ("get", "/api/folders"): _Answers({200: models.FolderList}, (404,)),
+    ("post", "/api/folders"): _Answers({201: models.FolderMetadata}, (404, 409, 413)),
     ("get", "/api/folders/{folder_id}"): _Answers({200: models.FolderMetadata}),
     ("patch", "/api/folders/{folder_id}"): _Answers({200: models.FolderMetadata}, (409, 413)),
     ("delete", "/api/folders/{folder_id}"): _Answers({204: None}),
@@ -177,8 +183,18 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
         {200: "*/*", 206: "*/*", 307: None, 304: None}, (403, 404, 410, 416, 423, 502),
         ("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
     ),
-    ("post", "/api/files/{file_id}/shares"): _Answers({201: models.FileShareLink}, (413,)),
-    ("get", "/api/files/{file_id}/shares"): _Answers({200: models.ShareList}),
+    ("post", "/api/files/{file_id}/shares"): _Answers({201: sharing_models.FileShareLink}, (413,)),
+    ("get", "/api/files/{file_id}/shares"): _Answers({200: sharing_models.ShareList}),
+    ("get", "/api/files/{file_id}/permissions"): _Answers({200: sharing_models.PermissionList}),
+    ("put", "/api/files/{file_id}/permissions"): _Answers(
+        {200: sharing_models.PermissionList}, (413,)
+    ),
+    ("delete", "/api/files/{file_id}/permissions"): _Answers({204: None}),
+    ("get", "/api/folders/{folder_id}/permissions"): _Answers({200: sharing_models.PermissionList}),
+    ("put", "/api/folders/{folder_id}/permissions"): _Answers(
+        {200: sharing_models.PermissionList}, (413,)
+    ),
+    ("delete", "/api/folders/{folder_id}/permissions"): _Answers({204: None}),
     ("delete", "/api/shares/{share_id}"): _Answers({204: None}),
     ("get", "/s/{token}"): _Answers({200: "text/html", 404: "text/html"}),
     ("post", "/s/{token}"): _Answers(

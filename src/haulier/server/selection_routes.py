@@ -21,7 +21,8 @@ from haulier.core.zip_stream import (
 )
 from haulier.errors import HaulierError, ValidationError
 from haulier.files.access import check_change
-from haulier.files.library import FileChange, changes_since, find
+from haulier.files.changes import CURSOR_PATTERN, Cursor, changes_since
+from haulier.files.library import FileChange, find
 from haulier.server.identity import Reader, TheServices, Writer
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
@@ -30,7 +31,6 @@ from haulier.server.shown import metadata_of
 router = APIRouter(prefix="/api/files", tags=["files"], route_class=JsonRoute)
 
 _MOST_FILES = 1000
-_LARGEST_CURSOR = 2**63 - 1
 FileId = Annotated[str, Field(pattern="^[0-9a-z]{20,32}$")]
 Text = Annotated[str, Field(max_length=255)]
 
@@ -52,25 +52,25 @@ class BulkRequest(BaseModel):
 async def changes(
     user: Reader,
     services: TheServices,
-    since: Annotated[int, Query(ge=0, le=_LARGEST_CURSOR)] = 0,
+    since: Annotated[str, Query(max_length=80, pattern=CURSOR_PATTERN)] = "0",
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> dict[str, Any]:
-    """Tell what changed of one's files since a cursor, which the answer before this one gave.
+    """Tell what changed of the files one may see since a cursor, which the answer before gave.
 
-    Of each file its last change: as it is now, or that it is deleted. Nothing is ever missed;
-    `more` says whether to ask again at once.
+    Of each file its last change: as it is now, or that it is deleted, or may not be seen any more.
+    Nothing is ever missed; `more` says whether to ask again at once.
     """
-    found, more = await services.catalog.read(lambda tx: changes_since(tx, user, since, limit))
+    cursor = Cursor.parse(since)
+    found = await services.catalog.read(lambda tx: changes_since(tx, user, cursor, limit))
     items = [
         {
-            "id": change.file_id,
+            "id": file_id,
             "change": "deleted" if stored is None else "updated",
             "file": None if stored is None else metadata_of(stored),
         }
-        for change, stored in found
+        for file_id, stored in found.files.items()
     ]
-    last = found[-1][0].number if found else since
-    return {"items": items, "next_cursor": str(last), "more": more}
+    return {"items": items, "next_cursor": str(found.cursor), "more": found.more}
 
 
 @router.post("/bulk")

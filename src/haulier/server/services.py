@@ -22,6 +22,7 @@ from haulier.files.folders import Folders
 from haulier.files.library import Library
 from haulier.files.links import Links
 from haulier.files.outside import OutsideTokens
+from haulier.files.permissions import Permissions
 from haulier.files.reception import Reception
 from haulier.files.removal import Removal
 from haulier.files.scanning import ScanPolicy
@@ -62,6 +63,7 @@ class Services:
     catalog: Catalog
     accounts: Accounts
     shares: Shares
+    permissions: Permissions
     links: Links
     audit: AuditLog
     tokens: Tokens
@@ -151,7 +153,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             catalog=catalog,
             accounts=Accounts(catalog),
-            shares=Shares(catalog, tokens),
+            shares=Shares(catalog, tokens, events),
+            permissions=Permissions(catalog, events),
             links=Links(catalog, tokens),
             audit=audit,
             tokens=tokens,

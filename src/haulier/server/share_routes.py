@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse
 
 from haulier.core.accounts import StoredFile
+from haulier.core.grants import Level
 from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
 from haulier.core.records import format_time
 from haulier.core.shares import Share
@@ -19,8 +20,7 @@ from haulier.errors import FileNotFoundError as NoSuchShare
 from haulier.errors import FileSizeError, SharePasswordNeeded
 from haulier.files.access import Scope
 from haulier.files.shares import PASS_LIFETIME_S, dead_link
-from haulier.server.file_routes import visible_file
-from haulier.server.identity import TheServices, Writer
+from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
 from haulier.server.share_pages import dead_page, file_page, password_page
@@ -28,8 +28,15 @@ from haulier.server.share_pages import dead_page, file_page, password_page
 router = APIRouter(tags=["shares"], route_class=JsonRoute)
 
 _MOST_FORM_BYTES = 8192
-SharedFile = Annotated[StoredFile, Security(visible_file, scopes=[Scope.WRITE])]
 Password = Annotated[str | None, Header(max_length=1024)]
+
+
+async def shared_file(file_id: str, user: CurrentUser, services: TheServices) -> StoredFile:
+    """Return the file if the user may share it."""
+    return await services.library.get(user, file_id, Level.SHARE)
+
+
+SharedFile = Annotated[StoredFile, Security(shared_file, scopes=[Scope.WRITE])]
 
 
 class NewShare(BaseModel):

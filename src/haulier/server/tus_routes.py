@@ -24,7 +24,7 @@ from haulier.errors import (
     ValidationError,
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
-from haulier.files.access import Scope, check_upload
+from haulier.files.access import Scope, check_upload, may_continue
 from haulier.files.reception import ONLY_NEW
 from haulier.server.bodies import body_of, length_of
 from haulier.server.identity import CurrentUser, TheServices, Writer
@@ -78,7 +78,7 @@ def check_version(request: Request) -> None:
 async def own_session(session_id: str, user: CurrentUser, services: TheServices) -> UploadSession:
     """Return the session if it is the user's; what is another's does not exist."""
     session = await services.engine.get(session_id)
-    if session.owner_id != user.user_id or session.order is not Order.SEQUENTIAL:
+    if not may_continue(user, session) or session.order is not Order.SEQUENTIAL:
         raise NoSuchSession("there is no such upload")
     return session
 

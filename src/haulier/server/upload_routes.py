@@ -20,7 +20,7 @@ from haulier.core.sessions.session import (
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import FileSizeError, UsageError, ValidationError
-from haulier.files.access import Scope, check_upload
+from haulier.files.access import Scope, check_upload, may_continue
 from haulier.server.chunk_bodies import read_chunk
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.job_routes import job_of
@@ -69,7 +69,7 @@ async def list_uploads(
 async def own_chunks(session_id: str, user: CurrentUser, services: TheServices) -> UploadSession:
     """Return the session if it is the user's; what is another's does not exist."""
     session = await services.engine.get(session_id)
-    if session.owner_id != user.user_id or session.order is not Order.CHUNKED:
+    if not may_continue(user, session) or session.order is not Order.CHUNKED:
         raise NoSuchSession("there is no such upload")
     return session
 
