@@ -176,6 +176,26 @@ def test_every_setting_of_the_groups_is_there() -> None:
             ],
             "chat",
         ),
+        **dict.fromkeys(
+            [
+                "DOWNLOAD_MAX_MB",
+                "DOWNLOAD_MAX_FILES",
+                "DOWNLOAD_MAX_MINUTES",
+                "DOWNLOAD_TIMEOUT_MINUTES",
+                "DOWNLOAD_LIMIT_RATE",
+                "DOWNLOAD_COOKIES_FILE",
+                "DOWNLOAD_ALLOW",
+                "BOT_AT_ONCE",
+                "BOT_COOLDOWN_SECONDS",
+                "BOT_DAILY_REQUESTS",
+                "BOT_OFF_PEAK",
+                "DISCORD_GUILDS",
+                "DISCORD_CHANNELS",
+                "DISCORD_ROLES",
+                "DISCORD_PRIORITY_ROLES",
+            ],
+            "bot",
+        ),
     }
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from haulier.settings_groups import (
     GROUPS,
     ArchiveSettings,
+    BotSettings,
     ChatSettings,
     GeneralSettings,
     RecordingSettings,
@@ -38,6 +39,7 @@ class Settings:
     server: ServerSettings
     recordings: RecordingSettings
     chat: ChatSettings
+    bot: BotSettings
     remotes: Mapping[str, RemoteSettings]
 
     @classmethod

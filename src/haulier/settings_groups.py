@@ -377,6 +377,62 @@ class ChatSettings(_Group):
     )
 
 
+class BotSettings(_Group):
+    """What a bot fetches for people, and for whom."""
+
+    download_max_mb: Annotated[int, Field(ge=1)] = _setting(
+        500, "DOWNLOAD_MAX_MB", meaning="what one link may lead to altogether, in MiB"
+    )
+    download_max_files: Annotated[int, Field(ge=1, le=100)] = _setting(
+        10, "DOWNLOAD_MAX_FILES", meaning="how many files are taken of a list"
+    )
+    download_max_minutes: Annotated[int, Field(ge=1)] = _setting(
+        180, "DOWNLOAD_MAX_MINUTES", meaning="longer videos and sound are left out"
+    )
+    download_timeout_minutes: Annotated[int, Field(ge=1)] = _setting(
+        30, "DOWNLOAD_TIMEOUT_MINUTES", meaning="how long fetching may take"
+    )
+    download_limit_rate: Annotated[str, AfterValidator(accepted.limit)] | None = _setting(
+        None,
+        "DOWNLOAD_LIMIT_RATE",
+        meaning="bytes per second of all downloads together: 20M, or 08:00,2M 23:00,off",
+    )
+    download_cookies_file: Folder | None = _setting(
+        None,
+        "DOWNLOAD_COOKIES_FILE",
+        meaning="cookies, in Netscape's format, for sites with a sign-in",
+    )
+    download_allow: Annotated[str, AfterValidator(accepted.hosts)] = _setting(
+        "",
+        "DOWNLOAD_ALLOW",
+        meaning="private hosts and networks, apart by commas, that links may lead to",
+    )
+    bot_at_once: Annotated[int, Field(ge=1, le=32)] = _setting(
+        2, "BOT_AT_ONCE", meaning="requests that are worked on at once, one of each person"
+    )
+    bot_cooldown_seconds: Annotated[int, Field(ge=0)] = _setting(
+        0, "BOT_COOLDOWN_SECONDS", meaning="between two requests of one person"
+    )
+    bot_daily_requests: Annotated[int, Field(ge=1)] = _setting(
+        50, "BOT_DAILY_REQUESTS", meaning="of one person in 24 hours"
+    )
+    bot_off_peak: Annotated[str, AfterValidator(accepted.hours)] = _setting(
+        "01:00-07:00", "BOT_OFF_PEAK", meaning="the hours in which requests for later begin"
+    )
+    discord_guilds: Annotated[str, AfterValidator(accepted.numbers)] = _setting(
+        "", "DISCORD_GUILDS", meaning="ids of the servers that the bot serves", shown="all"
+    )
+    discord_channels: Annotated[str, AfterValidator(accepted.numbers)] = _setting(
+        "", "DISCORD_CHANNELS", meaning="ids of the channels that it serves", shown="all"
+    )
+    discord_roles: Annotated[str, AfterValidator(accepted.numbers)] = _setting(
+        "", "DISCORD_ROLES", meaning="ids of roles, one of which who asks needs", shown="nobody"
+    )
+    discord_priority_roles: Annotated[str, AfterValidator(accepted.numbers)] = _setting(
+        "", "DISCORD_PRIORITY_ROLES", meaning="ids of roles whose requests go first"
+    )
+
+
 class RemoteSettings(BaseModel):
     """A named destination of `haulier.toml`; what it leaves out is as in the S3 settings."""
 
@@ -403,4 +459,5 @@ GROUPS: dict[str, type[_Group]] = {
     "server": ServerSettings,
     "recordings": RecordingSettings,
     "chat": ChatSettings,
+    "bot": BotSettings,
 }

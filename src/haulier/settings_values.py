@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from haulier.core.units import parse_size
+from haulier.core.units import parse_limit, parse_size
 from haulier.errors import UsageError
 
 MAX_PREFIX_BYTES = 512
@@ -67,6 +67,29 @@ def rate(value: str) -> str:
     if not re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour)", value):
         raise ValueError("a rate such as 10/minute: N/second, N/minute or N/hour")
     return value
+
+
+def limit(value: str) -> str:
+    """Check a limit such as 20M, or one by the hour."""
+    try:
+        parse_limit(value)
+    except UsageError as exc:
+        raise ValueError(exc.message) from None
+    return value
+
+
+def hours(value: str) -> str:
+    """Check hours of the day."""
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value, re.ASCII):
+        raise ValueError("hours such as 01:00-07:00")
+    return value
+
+
+def numbers(text: str) -> str:
+    """Check ids that are numbers."""
+    if not all(re.fullmatch(r"\d{1,20}", one, re.ASCII) for one in listed(text)):
+        raise ValueError("ids apart by commas, which are numbers")
+    return text
 
 
 def listed(text: str) -> tuple[str, ...]:

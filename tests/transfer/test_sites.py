@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from haulier import errors
-from haulier.transfer.sites import SiteDownloader, SiteLimits
+from haulier.transfer.site_tools import SiteLimits
+from haulier.transfer.sites import SiteDownloader
 
 pytestmark = pytest.mark.processes
 

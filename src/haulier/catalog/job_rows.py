@@ -53,6 +53,25 @@ class JobRows:
         statement = statement.order_by(jobs.c.job_id.desc()).limit(limit)
         return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
 
+    def of_kind(self, kind: str, states: Collection[JobState], limit: int) -> list[Job]:
+        """Return jobs of a kind in one of `states`, in the order in which they are taken."""
+        statement = (
+            select(jobs)
+            .where(jobs.c.kind == kind, jobs.c.state.in_(states))
+            .order_by(jobs.c.priority.desc(), jobs.c.not_before, jobs.c.job_id)
+            .limit(limit)
+        )
+        return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
+
+    def cancel(self, job_id: str, now: datetime) -> bool:
+        """Cancel a job that has not begun; False when it has, or ended."""
+        statement = (
+            update(jobs)
+            .where(jobs.c.job_id == job_id, jobs.c.state == JobState.PENDING)
+            .values(state=JobState.CANCELLED, updated_at=now)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
     def revive(self, job_id: str, now: datetime) -> bool:
         """Let a job that failed be tried anew; False when it did not fail."""
         statement = (

@@ -17,6 +17,7 @@ from haulier._version import __version__
 from haulier.cli import (
     auditing,
     backing_up,
+    botting,
     fetching,
     inspecting,
     maintenance,
@@ -52,6 +53,7 @@ _FAMILIES = (
     maintenance,
     serving,
     sending,
+    botting,
     auditing,
     backing_up,
     recording,

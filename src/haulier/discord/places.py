@@ -8,6 +8,7 @@ can't be given any more, and the channel is used.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,29 @@ _MOST_LOOKED_THROUGH = 200
 _CLOCK_SLACK = timedelta(seconds=60)
 
 
+@dataclass(frozen=True, slots=True)
+class RequestPlace:
+    """Where what somebody asked for goes.
+
+    Attributes:
+        channel: whose messages hold it.
+        guild: whose boosts decide how large files may be; None in private chats.
+        status_message: is there already, and edited.
+        footer: stands below every text of it.
+    """
+
+    channel: Any
+    guild: Any = None
+    status_message: discord.PartialMessage | None = None
+    footer: str | None = None
+
+
 class Place:
     """Takes messages.
 
     Args:
-        ctx: a channel or anything else that discord.py can send to, the context of a command, or
-            an interaction.
+        ctx: a channel or anything else that discord.py can send to, the context of a command, an
+            interaction, or a `RequestPlace`.
     """
 
     def __init__(self, ctx: Any) -> None:
@@ -39,6 +57,9 @@ class Place:
         )
         channel = getattr(ctx, "channel", None)
         self._channel: discord.abc.Messageable = channel if channel is not None else ctx
+        given = ctx if isinstance(ctx, RequestPlace) else None
+        self.status_message = None if given is None else given.status_message
+        self.footer = None if given is None else given.footer
 
     @property
     def answers(self) -> bool:

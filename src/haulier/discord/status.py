@@ -25,12 +25,13 @@ class DiscordStatusLine(EditedStatusLine):
     def __init__(self, place: Place, **pace: Any) -> None:
         super().__init__(most_chars=_MOST_CHARS, **pace)
         self._place = place
-        self._message: discord.Message | None = None
+        self._message: discord.Message | discord.PartialMessage | None = place.status_message
 
     async def show(self, text: str) -> None:
         """Send or edit the message; raises what discord.py raises."""
         import discord
 
+        text = f"{text}\n{self._place.footer}" if self._place.footer else text
         if self._message is None:
             self._message = await self._place.send(text)
             return

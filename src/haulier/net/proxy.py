@@ -15,7 +15,7 @@ import contextlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -81,6 +81,7 @@ class FilteringProxy:
         guard: decides which hosts and addresses may be reached. Of ports below 1024 those of the
             web alone may.
         max_bytes: that may come in through it altogether; every connection ends then.
+        pace: awaited with the number of bytes that came in, to slow things down.
         stall_timeout_s: how long a connection may carry nothing.
         connect_timeout_s: for each address.
 
@@ -96,11 +97,13 @@ class FilteringProxy:
         guard: AddressGuard,
         *,
         max_bytes: int | None = None,
+        pace: Callable[[int], Awaitable[None]] | None = None,
         stall_timeout_s: float = STALL_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
     ) -> None:
         self._guard = guard
         self._max_bytes = max_bytes
+        self._pace = pace
         self._stall_timeout_s = stall_timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._password = secrets.token_urlsafe(24)
@@ -243,6 +246,8 @@ class FilteringProxy:
             if not piece:
                 return
             self.received_bytes += len(piece)
+            if self._pace is not None:
+                await self._pace(len(piece))
             writer.write(piece)
             async with asyncio.timeout(self._stall_timeout_s):
                 await writer.drain()

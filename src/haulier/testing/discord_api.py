@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -84,9 +85,12 @@ class DiscordApi:
         app.router.add_get("/channels/{channel}/messages", self._history)
         app.router.add_patch("/channels/{channel}/messages/{message}", self._edit)
         app.router.add_get("/channels/{channel}/messages/{message}", self._one)
+        app.router.add_delete("/channels/{channel}/messages/{message}", self._delete)
+        app.router.add_put("/applications/{application}/commands", self._commands)
         app.router.add_post("/interactions/{id}/{token}/callback", self._callback)
         app.router.add_post("/webhooks/{application}/{token}", self._follow_up)
         app.router.add_patch("/webhooks/{application}/{token}/messages/{message}", self._edit)
+        app.router.add_get("/webhooks/{application}/{token}/messages/@original", self._original)
         return app
 
     @web.middleware
@@ -272,10 +276,48 @@ class DiscordApi:
         message.edits.append(message.content)
         return _told(message.to_json(self._url()))
 
+    async def _delete(self, request: web.Request) -> web.Response:
+        del self._state.messages[self._message(request).id]
+        return web.Response(status=204)
+
+    # --- commands with a slash
+
+    async def _commands(self, request: web.Request) -> web.Response:
+        """Take the commands of the bot, all of them at once."""
+        wanted = await request.json()
+        for command in wanted:
+            if not re.fullmatch(r"[-_\w]{1,32}", command["name"]) or not command["description"]:
+                _bad_form("name", "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
+        self._state.commands = wanted
+        told = [
+            {
+                "id": str(self._state.new_id()), "application_id": str(APPLICATION_ID),
+                "version": "1", "default_member_permissions": None, "type": 1, **command,
+            }
+            for command in wanted
+        ]  # fmt: skip
+        return _told(told)
+
+    async def _original(self, _request: web.Request) -> web.Response:
+        if self._state.original is None:
+            _refuse(404, 10008, "Unknown Message")
+        message = self._state.messages[self._state.original]
+        return _told(message.to_json(self._url(), with_nonce=False))
+
     async def _callback(self, request: web.Request) -> web.Response:
         body = await request.json()
         if body.get("type") not in {4, 5}:
             _bad_form("type", "BASE_TYPE_CHOICES", "Only messages are answered here.")
+        if body["type"] == 4:
+            self._check(body["data"], [])
+            message = StoredMessage(
+                id=self._state.new_id(),
+                channel_id=CHANNEL_ID,
+                author=user(BOT_ID, "haulier", bot=True),
+                content=body["data"]["content"],
+            )
+            self._state.put(message)
+            self._state.original = message.id
         if request.query.get("with_response") not in {"true", "1"}:
             return web.Response(status=204)
         told = {"interaction": {"id": request.match_info["id"], "type": 2}}

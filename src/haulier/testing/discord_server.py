@@ -103,25 +103,40 @@ class DiscordServer:
             with suppress(ConnectionError):
                 await socket.send_json({"op": 0, "t": event, "s": self._sequence, "d": data})
 
-    async def say(self, content: str) -> None:
-        """Have a person write a message in the channel."""
+    async def say(self, content: str, *, user_id: int = USER_ID) -> int:
+        """Have a person write a message in the channel; return its id."""
         from haulier.testing.discord_state import StoredMessage
 
         message = StoredMessage(
             id=self.state.new_id(),
             channel_id=CHANNEL_ID,
-            author=user(USER_ID, "ada"),
+            author=user(user_id, "ada" if user_id == USER_ID else f"user{user_id}"),
             content=content,
         )
         self.state.put(message)
         told = message.to_json(self.url)
         await self.tell("MESSAGE_CREATE", {**told, "guild_id": str(GUILD_ID), "member": _MEMBER})
+        return message.id
 
-    async def use_command(self, name: str, *, attachment_size_limit: int = 20 << 20) -> None:
+    async def react(self, message_id: int, emoji: str, *, user_id: int = USER_ID) -> None:
+        """Have a person put a reaction below a message."""
+        await self.tell(
+            "MESSAGE_REACTION_ADD",
+            {
+                "user_id": str(user_id), "channel_id": str(CHANNEL_ID),
+                "message_id": str(message_id), "guild_id": str(GUILD_ID),
+                "emoji": {"id": None, "name": emoji}, "burst": False, "type": 0,
+            },
+        )  # fmt: skip
+
+    async def use_command(
+        self, name: str, *, attachment_size_limit: int = 20 << 20, **options: str | bool
+    ) -> None:
         """Have a person use a slash command.
 
         Args:
             name: of the command.
+            options: what they filled in.
             attachment_size_limit: bytes of the largest file that the answer may have.
         """
         await self.tell(
@@ -132,7 +147,13 @@ class DiscordServer:
                 "guild_id": str(GUILD_ID), "channel_id": str(CHANNEL_ID), "entitlements": [],
                 "channel": {"id": str(CHANNEL_ID), "type": 0, "name": "media",
                             "permissions": _ALL_PERMISSIONS},
-                "data": {"id": "1", "name": name, "type": 1},
+                "data": {
+                    "id": "1", "name": name, "type": 1,
+                    "options": [
+                        {"name": each, "type": 5 if isinstance(value, bool) else 3, "value": value}
+                        for each, value in options.items()
+                    ],
+                },
                 "member": {"user": user(USER_ID, "ada"), "permissions": _ALL_PERMISSIONS,
                            **_MEMBER},
                 "app_permissions": _ALL_PERMISSIONS, "authorizing_integration_owners": {},
@@ -186,7 +207,8 @@ class DiscordServer:
             "stage_instances": [], "guild_scheduled_events": [], "soundboard_sounds": [],
             "roles": [
                 {"id": str(GUILD_ID), "name": "@everyone", "color": 0, "colors": colors,
-                 "hoist": False, "position": 0, "permissions": _ALL_PERMISSIONS, "managed": False,
+                 "hoist": False, "position": 0, "managed": False,
+                 "permissions": str(self.state.everyone_may),
                  "mentionable": False, "flags": 0}
             ],
             "channels": [

@@ -102,9 +102,12 @@ class DiscordState:
         may_send: whether the bot may write and attach files.
         may_read_history: whether it may read what was written.
         boost_tier: of the guild.
+        everyone_may: what all members of the guild may do, as bits; its owner may all.
         faults: one for each message with files to come; none when empty.
         calls: method and path of each request.
         bodies: of requests that made or changed a message, as they were sent.
+        commands: with a slash, as the bot told them.
+        original: the message that answered the last of them.
     """
 
     token: str
@@ -113,10 +116,13 @@ class DiscordState:
     may_send: bool = True
     may_read_history: bool = True
     boost_tier: int = 0
+    everyone_may: int = (1 << 53) - 1
     faults: deque[Fault] = field(default_factory=deque)
     messages: dict[int, StoredMessage] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    original: int | None = None
     _nonces: dict[str, tuple[float, int]] = field(default_factory=dict)
     _last_ids: itertools.count[int] = field(default_factory=itertools.count)
 

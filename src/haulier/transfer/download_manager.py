@@ -99,6 +99,7 @@ class DownloadManager:
         parallel: how many files are fetched at once.
         connections: how many for one file, where the server takes ranges.
         limit_rate: bytes per second of all together, perhaps by time of day.
+        throttle: shared with others, in place of one made from `limit_rate`.
         allow: hosts and networks that may be asked although they are not public.
         hosts: when given, only these hosts and those below them are asked.
         max_bytes: larger files are refused.
@@ -118,6 +119,7 @@ class DownloadManager:
         parallel: int = PARALLEL,
         connections: int = CONNECTIONS,
         limit_rate: RateLimit | None = None,
+        throttle: Throttle | None = None,
         allow: Iterable[str] = (),
         hosts: Iterable[str] | None = None,
         max_bytes: int | None = None,
@@ -137,7 +139,9 @@ class DownloadManager:
         self._guard = AddressGuard(allow, only=hosts)
         self._given_client = client
         self._client: HttpClient | None = client
-        self._throttle = None if limit_rate is None else Throttle(limit_rate)
+        self._throttle = throttle
+        if throttle is None and limit_rate is not None:
+            self._throttle = Throttle(limit_rate)
         self._parallel = parallel
         self._turns = asyncio.Semaphore(parallel)
         self._connections = connections

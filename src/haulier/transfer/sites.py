@@ -22,11 +22,12 @@ from urllib.parse import urlsplit
 
 from haulier import errors
 from haulier.core.mime import MediaType, kind_of
-from haulier.core.units import format_size
+from haulier.core.units import RateLimit, format_size
 from haulier.media.finding import walk_files
 from haulier.net.guard import AddressGuard
 from haulier.net.http import HttpClient, printable
 from haulier.net.proxy import FilteringProxy
+from haulier.net.throttle import Throttle
 from haulier.transfer.download_manager import DownloadManager
 from haulier.transfer.site_tools import GalleryDl, SiteLimits, SiteTool, YtDlp
 
@@ -65,6 +66,7 @@ class SiteDownloader:
         allow: hosts and networks that may be asked although they are not public.
         cookies: a file of cookies (Netscape's format) for sites that want a sign-in. The programs
             get a copy: they write into it.
+        limit_rate: bytes per second of all links together, perhaps by time of day.
         tools: asked in turn, the first first where no picture host is known.
     """
 
@@ -74,12 +76,14 @@ class SiteDownloader:
         *,
         allow: Iterable[str] = (),
         cookies: Path | None = None,
+        limit_rate: RateLimit | None = None,
         tools: Sequence[SiteTool] | None = None,
     ) -> None:
         self._limits = limits
         self._allow = tuple(allow)
         self._guard = AddressGuard(self._allow)
         self._cookies = cookies
+        self._throttle = None if limit_rate is None else Throttle(limit_rate)
         self._tools: list[SiteTool] = [YtDlp(), GalleryDl()] if tools is None else list(tools)
 
     async def fetch(self, url: str, folder: Path) -> FetchedLink:
@@ -98,7 +102,10 @@ class SiteDownloader:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if await self._is_file(url):
             async with DownloadManager(
-                allow=self._allow, max_bytes=self._limits.max_bytes, parallel=1
+                allow=self._allow,
+                max_bytes=self._limits.max_bytes,
+                parallel=1,
+                throttle=self._throttle,
             ) as manager:
                 done = await manager.download(url, folder, if_exists="rename")
             return FetchedLink(url=url, strategy="http", files=(done.path,))
@@ -136,7 +143,8 @@ class SiteDownloader:
             media = room / "media"
             media.mkdir()
             cookies = self._copied_cookies(room)
-            async with FilteringProxy(self._guard, max_bytes=most_bytes) as proxy:
+            pace = None if self._throttle is None else self._throttle.take
+            async with FilteringProxy(self._guard, max_bytes=most_bytes, pace=pace) as proxy:
                 code, said = await self._run(
                     tool.command(url, media, self._limits, cookies),
                     room,

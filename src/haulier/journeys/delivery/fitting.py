@@ -14,7 +14,9 @@ from haulier.core.chat_names import name_for_chat, quoted
 from haulier.core.units import format_size
 from haulier.errors import HaulierError
 from haulier.journeys.delivery.rooms import place_for_copy
+from haulier.media.compressed import CompressionOptions
 from haulier.media.compression import CompressionManager, compressed_name
+from haulier.media.encoders import Preset
 from haulier.media.finding import FileSizeAnalyzer, MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
 from haulier.settings_groups import ChatSettings
@@ -50,11 +52,18 @@ class Fitter:
     Args:
         compression: does the work.
         most_mb: what files are made to fit at most (COMPRESSION_MAX_UPLOAD_SIZE_MB).
+        preset: how much time a good picture is worth.
     """
 
-    def __init__(self, compression: CompressionManager, most_mb: int) -> None:
+    def __init__(
+        self,
+        compression: CompressionManager,
+        most_mb: int,
+        preset: Preset = Preset.BALANCED,
+    ) -> None:
         self._compression = compression
         self._most_bytes = most_mb * MIB
+        self._options = CompressionOptions(preset=preset)
 
     async def fit(
         self, files: Sequence[MediaFile], limit_bytes: int | None, status: StatusLine
@@ -128,6 +137,7 @@ class Fitter:
         result = await self._compression.compress_file(
             file.path,
             target_bytes=target_bytes,
+            options=self._options,
             out=place_for_copy(file.path, compressed_name(file.path).name),
             report=report,
         )
@@ -135,7 +145,7 @@ class Fitter:
         return dataclasses.replace(copy, is_compressed=True, original_path=file.path)
 
 
-def open_fitter(chat: ChatSettings, workers: Workers) -> Fitter:
+def open_fitter(chat: ChatSettings, workers: Workers, preset: Preset = Preset.BALANCED) -> Fitter:
     """Return what makes files fit as the settings say, looking into them by `workers`."""
     compression = CompressionManager(
         workers=workers,
@@ -143,7 +153,7 @@ def open_fitter(chat: ChatSettings, workers: Workers) -> Fitter:
         max_concurrent=chat.compression_max_concurrent,
         ffmpeg_preset=chat.compression_ffmpeg_preset,
     )
-    return Fitter(compression, chat.compression_max_upload_size_mb)
+    return Fitter(compression, chat.compression_max_upload_size_mb, preset)
 
 
 def _remark(file: MediaFile, copy: MediaFile) -> str:

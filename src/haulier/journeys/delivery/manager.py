@@ -27,6 +27,7 @@ from haulier.journeys.sending import open_max_client, open_max_files
 from haulier.max.client import MaxClient
 from haulier.max.processor import PLATFORM as MAX
 from haulier.max.processor import MaxUploadProcessor
+from haulier.media.encoders import Preset
 from haulier.media.finding import MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
 from haulier.settings import Settings
@@ -53,16 +54,23 @@ class UploadManager:
     Args:
         settings: of the process; read when left out.
         catalog: where deliveries are recorded; the one that the settings name when left out.
+        preset: how much time is taken for what has to be made smaller: fast, balanced, quality.
     """
 
-    def __init__(self, *, settings: Settings | None = None, catalog: Catalog | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings | None = None,
+        catalog: Catalog | None = None,
+        preset: str = Preset.BALANCED,
+    ) -> None:
         self._settings = settings or Settings.load()
         self._chat = self._settings.chat
         self._catalog = catalog
         self._own_catalog: Catalog | None = None
         self._opening = asyncio.Lock()
         self._workers = Workers(count=self._chat.compression_max_concurrent)
-        self._fitter = open_fitter(self._chat, self._workers)
+        self._fitter = open_fitter(self._chat, self._workers, Preset(preset))
         self._processors: dict[str, BaseUploadProcessor] = {
             PLATFORM: _discord(self._chat, self._fitter)
         }
@@ -118,7 +126,7 @@ class UploadManager:
             CatalogError, ConfigurationError: the catalog can't be opened, or a setting is missing.
         """
         began = time.monotonic()
-        processor = self._processor(platform)
+        processor = self.processor(platform)
         root = Path(directory)
         updates = self._chat.upload_enable_progress_updates
         status = processor.status_line(ctx) if updates else SilentLine()
@@ -141,14 +149,14 @@ class UploadManager:
         """Tell people what went wrong and what they can do; nothing when all went well."""
         if result.success:
             return
-        processor = self._processor(str(result.metadata.get("platform", PLATFORM)))
+        processor = self.processor(str(result.metadata.get("platform", PLATFORM)))
         text = "\n".join([result.message, result.error or ""]).strip()
         await processor.status_line(ctx).tell(text, at_once=True)
 
     async def _run(
         self, root: Path, ctx: Any, platform: str, ledger: CatalogLedger, status: StatusLine
     ) -> tuple[UploadResult, Fitted]:
-        processor = self._processor(platform)
+        processor = self.processor(platform)
         await ledger.begin()
         fitted = Fitted()
         try:
@@ -199,7 +207,8 @@ class UploadManager:
             hours = self._chat.upload_keep_failed_hours
             await asyncio.to_thread(remove_expired, requests, hours)
 
-    def _processor(self, name: str) -> BaseUploadProcessor:
+    def processor(self, name: str) -> BaseUploadProcessor:
+        """Return what serves a platform; raises UnknownReference and ConfigurationError."""
         if name == MAX and name not in self._processors:
             self._processors[name] = self._open_max()
         if name not in self._processors:
