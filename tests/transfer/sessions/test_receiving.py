@@ -16,7 +16,7 @@ async def recorded(tmp_path, *, mib, mib_per_s):
     """Receive so many MiB at that pace; return at which MiB the catalog was told."""
     offsets, now = [], 0.0
 
-    async def publish(session, settled):
+    async def publish(session, settled, _fence):
         current = session.appended(settled.extent, tail=settled.tail)
         offsets.append(current.offset // MIB)
         return current
