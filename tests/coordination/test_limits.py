@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from haulier.coordination.limits import RateLimiter
@@ -43,3 +45,17 @@ async def test_without_redis_each_process_counts_for_itself(tmp_path):
 def test_what_is_no_rate_is_told(rate):
     with pytest.raises(ConfigurationError, match="no rate"):
         RateLimiter(rate)
+
+
+@pytest.mark.parametrize("jump_s", [-86400, 86400])
+async def test_a_clock_that_was_set_shuts_nobody_out(monkeypatch, jump_s):
+    began, ahead_s = time.time(), 0.0
+    monkeypatch.setattr(time, "time", lambda: began + ahead_s)
+    limiter = RateLimiter("2/minute")
+    for _ in range(2):
+        await limiter.take("ann")
+    with pytest.raises(TooManyRequests):
+        await limiter.take("ann")
+    ahead_s = jump_s + 120.0
+    allowance = await limiter.take("ann")
+    assert 0 < allowance.reset_s <= 60

@@ -105,6 +105,14 @@ def tokens(clock):
     return Tokens(SECRET, now=clock)
 
 
+async def test_a_token_is_good_after_the_clock_was_set_back(accounts, clock):
+    user = await accounts.add("ann", Role.USER)
+    token = Tokens(SECRET, now=clock).issue(user, timedelta(hours=1))
+    clock.moment = NOW - timedelta(days=2)
+    # Another process: it has not seen the token before.
+    assert Tokens(SECRET, now=clock).read(token, TokenKind.ACCESS).user_id == user.user_id
+
+
 async def test_a_token_says_who_and_until_when(accounts, tokens, clock):
     ann = await accounts.add("ann", Role.USER)
     token = tokens.issue(

@@ -9,6 +9,7 @@ import io
 import random
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import aiotus
@@ -173,6 +174,28 @@ def test_a_dead_connection_does_not_keep_the_upload(server, http):
                 break
         offset = int(taken_over.headers["upload-offset"])
         assert patch(http, url, offset, data[offset:]).status_code == 204
+    assert sha256_at(http, url) == hashlib.sha256(data).hexdigest()
+
+
+def test_two_clients_that_send_one_upload_end_with_its_bytes(server, http):
+    """Each asks where it stands and sends from there, which ends what the other one sends."""
+    data = content(3 * MIB + 7, 6)
+    url = place_of(create(http, len(data)))
+
+    def client(piece):
+        answers = []
+        with httpx2.Client(base_url=server.url, headers=server.headers(), timeout=60) as mine:
+            while (offset := offset_of(mine, url)) < len(data):
+                sent = data[offset : offset + piece]
+                answer = patch(mine, url, offset, sent)
+                answers.append(answer.status_code)
+                if answer.status_code == 204:
+                    assert int(answer.headers["upload-offset"]) == offset + len(sent)
+        return answers
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = [one for many in pool.map(client, (100_003, 170_001)) for one in many]
+    assert set(answers) <= {204, 409, 423}
     assert sha256_at(http, url) == hashlib.sha256(data).hexdigest()
 
 
