@@ -14,11 +14,15 @@ from haulier.core.sessions.session import Order
 from haulier.errors import QuotaExceeded
 from haulier.transfer.sessions.engine import NewUpload, SessionEngine
 from haulier.transfer.sessions.finishing import Finisher, accept_all
+from haulier.transfer.sessions.frames import KeyRing
 from haulier.transfer.sessions.joining import Joiner
 from haulier.transfer.sessions.order import HashesInOrder
-from haulier.transfer.sessions.stage import Durability, LocalStage
+from haulier.transfer.sessions.sealed_stage import SealedStage
+from haulier.transfer.sessions.stage import DirectoryStage, Durability, LocalStage
 from haulier.transfer.sessions.staging import Stage
 from haulier.transfer.sessions.sweeping import Sweeper
+
+KEY = b"k" * 32
 
 
 @dataclass
@@ -124,7 +128,7 @@ class Receiving:
 
     async def leftovers(self) -> list[str]:
         """Return what lies where unfinished uploads do."""
-        if isinstance(self.stage, LocalStage):
+        if isinstance(self.stage, DirectoryStage):
             return await self.stage.session_ids()
         place = self.stage._place
         uploads = [one.key async for one in place.store.list_uploads(place.prefix)]
@@ -161,6 +165,17 @@ def build(
     joiner = Joiner(finisher=finisher, hooks=ledger, **shared)
     sweeper = Sweeper(finisher=finisher, joiner=joiner, **shared)
     return Receiving(engine, finisher, joiner, sweeper, stage, catalog, ledger, clock, hashes, unit)
+
+
+def sealed_stage(root, catalog, *, keys=None, durability=Durability.CHUNK):
+    return SealedStage(
+        root / "uploads",
+        root / "files",
+        root / "tails",
+        catalog=catalog,
+        keys=keys or KeyRing.of(KEY),
+        durability=durability,
+    )
 
 
 async def body_of(*pieces: bytes):

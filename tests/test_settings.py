@@ -139,10 +139,14 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "CLAMD_MAX_FILE_MB",
                 "SCAN_POLICY",
                 "SCAN_ON_ERROR",
+                "ENCRYPTION_KEY",
+                "ENCRYPTION_OLD_KEYS",
                 "WEBHOOK_ALLOWED_HOSTS",
                 "WEBHOOK_TIMEOUT_S",
                 "PRE_CREATE_HOOK_URL",
                 "PRE_CREATE_HOOK_SECRET",
+                "ENCRYPTION_KEY",
+                "ENCRYPTION_OLD_KEYS",
                 "PRE_CREATE_HOOK_TIMEOUT_S",
                 "PRE_CREATE_HOOK_ON_ERROR",
             ],
@@ -205,6 +209,7 @@ def test_the_table_tells_meaning_default_and_secrecy() -> None:
     assert {name for name, row in rows.items() if row.secret} == {
         "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
         "JWT_SECRET_KEY", "MAX_TOKEN", "SYNC_TOKEN", "DISCORD_TOKEN", "PRE_CREATE_HOOK_SECRET",
+        "ENCRYPTION_KEY", "ENCRYPTION_OLD_KEYS",
         "HAULIER_TOKEN",
     }  # fmt: skip
     assert rows["MGMT_COMPLETED_ENABLED"].default == "true"

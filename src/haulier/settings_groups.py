@@ -259,6 +259,16 @@ class ServerSettings(_Group):
         meaning="nginx's internal location of `{data}/files`, which then sends the files",
     )
 
+    encryption_key: SecretStr | None = _setting(
+        None,
+        "ENCRYPTION_KEY",
+        meaning="seals stored files: a key's file, `keyring:NAME`, or its 64 hex digits",
+    )
+    encryption_old_keys: SecretStr | None = _setting(
+        None,
+        "ENCRYPTION_OLD_KEYS",
+        meaning="keys that files are sealed with still, apart by commas; see `haulier rotate-keys`",
+    )
     webhook_allowed_hosts: Annotated[str, AfterValidator(accepted.hosts)] = _setting(
         "",
         "WEBHOOK_ALLOWED_HOSTS",

@@ -34,7 +34,7 @@ def test_all_commands_are_there():
         "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
         "record save", "record list", "record queue", "record sync", "record stats", "serve",
         "bot discord", "send", "user add", "token create", "shrink", "thumbnail",
-        "fetch", "backup", "restore-server",
+        "fetch", "backup", "restore-server", "rotate-keys",
     }  # fmt: skip
 
 

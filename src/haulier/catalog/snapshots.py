@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, inspect, select, text, union
 
+from haulier.catalog.content_key_tables import content_keys
 from haulier.catalog.engines import (
     database_errors,
     describe,
@@ -44,6 +45,7 @@ class Content:
         size_bytes: how many.
         crc64nvme: in hexadecimal, as `sha256`, which is None until it is known.
         name: of the file, for messages.
+        is_sealed: whether they lie on the disk encrypted.
     """
 
     content_id: str
@@ -51,6 +53,7 @@ class Content:
     crc64nvme: str
     sha256: str | None
     name: str
+    is_sealed: bool = False
 
 
 def take_snapshot(url: str | Path, target: Path) -> list[Content]:
@@ -189,7 +192,11 @@ def _contents(connection: Connection) -> list[Content]:
             former.content_id, former.size_bytes, former.crc64nvme, former.sha256, now.name
         ).select_from(of_former),
     )
-    found = (Content(**row) for row in connection.execute(wanted).mappings())
+    sealed = set(connection.execute(select(content_keys.c.content_id)).scalars())
+    found = (
+        Content(**row, is_sealed=row["content_id"] in sealed)
+        for row in connection.execute(wanted).mappings()
+    )
     return sorted({one.content_id: one for one in found}.values(), key=lambda one: one.content_id)
 
 

@@ -12,6 +12,7 @@ from haulier.catalog import journal_rows, listing, queries
 from haulier.catalog.account_rows import UserRows
 from haulier.catalog.audit_rows import AuditRows
 from haulier.catalog.change_rows import ChangeRows
+from haulier.catalog.content_key_rows import ContentKeyRows
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.folder_rows import FolderRows
 from haulier.catalog.grant_rows import GrantRows
@@ -114,6 +115,11 @@ class Tx:
     def tokens(self) -> TokenRows:
         """Tokens of files that chats have already."""
         return TokenRows(self._connection)
+
+    @property
+    def content_keys(self) -> ContentKeyRows:
+        """Keys that contents are sealed with."""
+        return ContentKeyRows(self._connection)
 
     @property
     def webhooks(self) -> WebhookRows:

@@ -27,6 +27,7 @@ from haulier.transfer.sessions.hashing import checksum_of_file
 from haulier.transfer.sessions.staging import Stage
 
 _LARGEST_FETCHED_BYTES = 1 << 30
+_COPY = ".source-"
 _STATE_OF = {
     Verdict.CLEAN: ScanState.CLEAN,
     Verdict.INFECTED: ScanState.INFECTED,
@@ -82,6 +83,11 @@ class FileJobs:
         if self._scanner is not None:
             kinds.append(JobKind(name=FileJob.SCAN, run=self._scan, failed=self._not_scanned))
         return kinds
+
+    def forget_copies(self) -> None:
+        """Remove copies of files that a process which was killed made its pictures of."""
+        for path in self.pictures.directory.glob(f"{_COPY}*"):
+            path.unlink(missing_ok=True)
 
     async def remove(self, content_id: str) -> None:
         """Remove a content with its picture, wherever it lies; may be done twice."""
@@ -171,7 +177,7 @@ class FileJobs:
             return
         if stored.size_bytes > _LARGEST_FETCHED_BYTES:
             raise MediaError(f"{stored.name} is too large for a picture")
-        with NamedTemporaryFile(dir=self.pictures.directory, prefix=".source-") as copy:
+        with NamedTemporaryFile(dir=self.pictures.directory, prefix=_COPY) as copy:
             async with self._stage.read(stored.content_id, Span(0, stored.size_bytes)) as pieces:
                 async for piece in pieces:
                     await asyncio.to_thread(copy.write, piece)

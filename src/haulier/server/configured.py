@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+from haulier.archive.seal import load_key
 from haulier.errors import ConfigurationError
 from haulier.files.outside import OutsideTokens
 from haulier.files.scanning import ScanPolicy
@@ -11,6 +15,8 @@ from haulier.media.clamd import Clamd
 from haulier.media.scan import Scanner
 from haulier.server.issuer import fetch_keys
 from haulier.settings import Settings
+from haulier.settings_values import listed
+from haulier.transfer.sessions.frames import KeyRing
 
 _FEWEST_CHARACTERS = 10
 
@@ -84,3 +90,39 @@ def outside_of(settings: Settings) -> OutsideTokens | None:
         # Whoever publishes keys signs with them; the secret is ours alone then.
         secret=shared if url is None else None,
     )
+
+
+def key_ring_of(settings: Settings) -> KeyRing | None:
+    """Return the keys that stored files are sealed with, or None where they are not.
+
+    Raises:
+        ConfigurationError: a key can't be read or is none; there are old ones alone; or files are
+            in a bucket.
+    """
+    current, older = settings.server.encryption_key, settings.server.encryption_old_keys
+    if current is None:
+        if older is not None:
+            raise ConfigurationError(
+                "ENCRYPTION_OLD_KEYS names keys, and ENCRYPTION_KEY none",
+                hint="Name the key that new files are sealed with by ENCRYPTION_KEY.",
+            )
+        return None
+    if settings.s3.bucket is not None:
+        raise ConfigurationError(
+            "ENCRYPTION_KEY seals files in the data directory, and AWS_S3_BUCKET names a bucket",
+            hint="Let the bucket encrypt: AWS_S3_SSE=AES256 or aws:kms.",
+        )
+    named = [] if older is None else listed(older.get_secret_value())
+    return KeyRing.of(_key(current.get_secret_value()), *(_key(one) for one in named))
+
+
+def _key(reference: str) -> bytes:
+    if re.fullmatch("[0-9A-Fa-f]{64}", reference):
+        return bytes.fromhex(reference)
+    if not reference.startswith("keyring:") and not Path(reference).is_file():
+        # Not repeated: it may be a key with a slip in it.
+        raise ConfigurationError(
+            "ENCRYPTION_KEY or ENCRYPTION_OLD_KEYS names no file, no keyring:NAME, and is no key",
+            hint="A key is 64 hex digits (`openssl rand -hex 32`), or a file that holds one.",
+        )
+    return load_key(reference)

@@ -180,6 +180,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             outside=outside_of(settings),
             webhooks=hooks.webhooks,
         )
+        file_jobs.forget_copies()
         async with (
             workers,
             swept(uploads.sweeper),

@@ -9,10 +9,12 @@ from pathlib import Path
 from haulier.catalog.catalog import Catalog
 from haulier.errors import ConfigurationError
 from haulier.journeys.archive.open import open_bucket
+from haulier.server.configured import key_ring_of
 from haulier.settings import Settings
 from haulier.store.base import ObjectOptions
 from haulier.transfer.sessions.s3_place import S3Place
 from haulier.transfer.sessions.s3_stage import S3Stage
+from haulier.transfer.sessions.sealed_stage import SealedStage, require_keys
 from haulier.transfer.sessions.stage import Durability, LocalStage
 from haulier.transfer.sessions.staging import Stage
 
@@ -22,17 +24,25 @@ async def open_stage(settings: Settings, catalog: Catalog) -> AsyncIterator[Stag
     """Open the place of files while the block runs: the bucket `AWS_S3_BUCKET`, else `{data}`.
 
     Raises:
-        ConfigurationError: a bucket is named, and files lie in the directory already.
+        ConfigurationError: a bucket is named, and files lie in the directory already; or a key is
+            needed that is not here.
     """
     data = settings.general.data
     async with AsyncExitStack() as stack:
         stage: Stage
-        if settings.s3.bucket is None:
-            stage = LocalStage(
+        keys, durability = key_ring_of(settings), Durability(settings.server.durability)
+        await require_keys(catalog, keys)
+        if keys is not None:
+            stage = SealedStage(
                 data / "uploads",
                 data / "files",
-                durability=Durability(settings.server.durability),
+                data / "tails",
+                catalog=catalog,
+                keys=keys,
+                durability=durability,
             )
+        elif settings.s3.bucket is None:
+            stage = LocalStage(data / "uploads", data / "files", durability=durability)
         else:
             _refuse_files_left_behind(data / "files", settings.s3.bucket)
             store, prefix = await open_bucket(settings, catalog, stack)

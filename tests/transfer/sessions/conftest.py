@@ -5,8 +5,9 @@ from haulier.store.s3 import S3Store
 from haulier.store.wrappers import Retrying
 from haulier.transfer.sessions.s3_place import S3Place
 from haulier.transfer.sessions.s3_stage import S3Stage
-from sessions_engine import build
+from sessions_engine import build, sealed_stage
 
+FOUR_IN_A_FRAME = 16 << 10
 FOUR_IN_A_PART = 5 << 18
 """Bytes of which four make the smallest part that S3 takes."""
 
@@ -37,15 +38,22 @@ def s3_place(bucket):
     return S3Place(store=Retrying(bucket, attempts=4), prefix="ours/")
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.servers)])
+@pytest.fixture(params=["local", "sealed", pytest.param("s3", marks=pytest.mark.servers)])
 def receiving(request):
-    """The engine on a directory, and on a bucket where each letter is a quarter of a part."""
+    """The engine on a directory, on a sealed one, and on a bucket where each letter is a quarter of a part."""
     return request.getfixturevalue(f"on_{request.param}")
 
 
 @pytest.fixture
 async def on_local(tmp_path, catalog):
     parts = build(tmp_path, catalog)
+    yield parts
+    await parts.stage.aclose()
+
+
+@pytest.fixture
+async def on_sealed(tmp_path, catalog):
+    parts = build(tmp_path, catalog, stage=sealed_stage(tmp_path, catalog), unit=FOUR_IN_A_FRAME)
     yield parts
     await parts.stage.aclose()
 

@@ -22,7 +22,7 @@ from haulier.store.s3_credentials import S3Access
 from haulier.transfer.sessions.s3_place import S3Place
 from haulier.transfer.sessions.s3_stage import S3Stage
 from haulier.transfer.sessions.stage import Durability
-from sessions_engine import build
+from sessions_engine import build, sealed_stage
 
 CHUNK = 64 << 10
 S3_CHUNK = 5 << 20
@@ -82,7 +82,7 @@ async def send_run(receiving, seed: str, chunk: int) -> None:
     session = await receiving.start(len(data), order=Order.SEQUENTIAL, details={"seed": seed})
     while session.status is SessionStatus.RECEIVING:
         # In S3 what is sent at once makes no whole part.
-        length = 3 * chunk if chunk == CHUNK else chunk // 3
+        length = 3 * chunk + 7 if chunk == CHUNK else chunk // 3
         run = data[session.offset : session.offset + length]
         session = await receiving.engine.append(session.session_id, session.offset, pieces(run))
         say("offset", session.session_id, session.offset)
@@ -93,6 +93,8 @@ async def main(root: Path, place: str) -> None:
     async with await Catalog.open(root / "catalog.db") as catalog:
         if place == "s3":
             chunk, how = S3_CHUNK, {"stage": stage_in_s3(catalog, dict(os.environ))}
+        elif place == "sealed":
+            chunk, how = CHUNK, {"stage": sealed_stage(root, catalog)}
         else:
             chunk, how = CHUNK, {"durability": Durability(place)}
         receiving = build(root, catalog, now_from_system=True, **how)

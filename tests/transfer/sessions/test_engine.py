@@ -235,13 +235,13 @@ async def test_cancelling_a_request_keeps_what_arrived(receiving):
 
 @pytest.mark.parametrize("order", list(Order))
 async def test_a_wanted_checksum_is_known_without_reading_again(receiving, order):
-    data = random.Random(4).randbytes(30)
+    data = random.Random(4).randbytes(36)
     wanted = "sha256:" + hashlib.sha256(receiving.long(data)).hexdigest()
-    session = await receiving.start(30, order=order, chunk_size=10, wanted_checksum=wanted)
+    session = await receiving.start(36, order=order, chunk_size=12, wanted_checksum=wanted)
     for number in (1, 2, 3):
-        piece = data[number * 10 - 10 : number * 10]
+        piece = data[number * 12 - 12 : number * 12]
         if order is SEQUENTIAL:
-            await receiving.append(session.session_id, number * 10 - 10, receiving.body(piece))
+            await receiving.append(session.session_id, number * 12 - 12, receiving.body(piece))
         else:
             await receiving.put_chunk(session.session_id, number, receiving.body(piece))
     done = await receiving.engine.get(session.session_id)
@@ -249,11 +249,11 @@ async def test_a_wanted_checksum_is_known_without_reading_again(receiving, order
 
 
 async def test_chunks_out_of_order_are_hashed_before_the_file_is_seen(receiving):
-    data = random.Random(5).randbytes(20)
+    data = random.Random(5).randbytes(24)
     wanted = "sha256:" + hashlib.sha256(receiving.long(data)).hexdigest()
-    session = await receiving.start(20, chunk_size=10, wanted_checksum=wanted)
-    await receiving.put_chunk(session.session_id, 2, receiving.body(data[10:]))
-    receipt = await receiving.put_chunk(session.session_id, 1, receiving.body(data[:10]))
+    session = await receiving.start(24, chunk_size=12, wanted_checksum=wanted)
+    await receiving.put_chunk(session.session_id, 2, receiving.body(data[12:]))
+    receipt = await receiving.put_chunk(session.session_id, 1, receiving.body(data[:12]))
     assert receipt.session.status is SessionStatus.VERIFYING
     assert receiving.ledger.files == {}
     assert (await receiving.sweeper.sweep()).unverifiable == 0

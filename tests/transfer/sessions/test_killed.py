@@ -16,7 +16,7 @@ from receive_forever import CHUNK, S3_CHUNK, content, stage_in_s3
 
 from haulier.catalog.catalog import Catalog
 from haulier.core.sessions.session import Order, SessionStatus
-from sessions_engine import body_of, build
+from sessions_engine import body_of, build, sealed_stage
 
 SCRIPT = Path(__file__).with_name("receive_forever.py")
 KILLS = 6
@@ -56,6 +56,16 @@ async def test_what_was_acknowledged_is_there_after_every_kill(tmp_path, durabil
         receiving = build(tmp_path, catalog, now_from_system=True)
         await told.check(receiving, CHUNK)
         await receiving.stage.aclose()
+
+
+async def test_what_was_acknowledged_is_sealed_after_every_kill(tmp_path):
+    told = await Told.until_killed(tmp_path, "sealed", random.Random("sealed"), KILLS, {})
+    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+        stage = sealed_stage(tmp_path, catalog)
+        receiving = build(tmp_path, catalog, stage=stage, now_from_system=True)
+        await told.check(receiving, CHUNK)
+        assert await stage.session_ids() == []
+        await stage.aclose()
 
 
 @pytest.mark.servers

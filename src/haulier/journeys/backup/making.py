@@ -36,11 +36,12 @@ from haulier.journeys.backup.layout import (
     write_items,
     write_manifest,
 )
+from haulier.transfer.sessions.frames import sealed_size
 
 _ROUNDS = 5
 _CATALOGS = "catalog-"
 # What is taken by the catalog's word, made anew when it is missing, or belongs to this machine.
-_LEFT_OUT = frozenset({FILES, QUARANTINE, "uploads", LOCK, VERSION_FILE, RESTORING})
+_LEFT_OUT = frozenset({FILES, QUARANTINE, "uploads", "tails", LOCK, VERSION_FILE, RESTORING})
 _CACHE, _KEPT_OF_CACHE = "cache", "thumbnails"
 
 
@@ -180,7 +181,7 @@ class _Backup:
                 item = self._copy(path)
             except FileNotFoundError:
                 continue
-            if item.size_bytes != content.size_bytes or item.crc64nvme != content.crc64nvme:
+            if not _is_right(item, content):
                 self._damaged.add(content.content_id)
             else:
                 self._known[path] = item
@@ -241,6 +242,12 @@ class _Backup:
             for name in names:
                 if (inside / name).as_posix() not in self._items:
                     (Path(folder) / name).unlink()
+
+
+def _is_right(item: Item, content: Content) -> bool:
+    if content.is_sealed:  # its sum is that of what can't be read here
+        return item.size_bytes == sealed_size(content.size_bytes)
+    return (item.size_bytes, item.crc64nvme) == (content.size_bytes, content.crc64nvme)
 
 
 def _check_target(data: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -41,7 +41,7 @@ class Durability(StrEnum):
     COMPLETE = "complete"
 
 
-class LocalStage:
+class DirectoryStage:
     """Files of unfinished sessions in a directory, one for each, and whole files in another.
 
     Args:
@@ -77,20 +77,6 @@ class LocalStage:
         await self._in_thread(lambda: self._reserve(session.session_id, session.size_bytes))
         return session
 
-    def writer(
-        self, session: UploadSession, span: Span, checks: tuple[RunningChecksum, ...] = ()
-    ) -> LocalWriter:
-        """Return what writes from the span's offset on; `checks` are fed with the same bytes."""
-        return LocalWriter(
-            self._path(session.session_id),
-            span.offset,
-            checks,
-            self._threads,
-            length=span.length if session.order is Order.CHUNKED else 0,
-            size_bytes=session.size_bytes,
-            synced=self._durability is Durability.CHUNK,
-        )
-
     async def finish(self, session: UploadSession, whole: WholeFile) -> None:
         """Move the session's file to that of `session.file_id`; may be done twice.
 
@@ -98,21 +84,8 @@ class LocalStage:
             ExternalServiceError: the file is not there, or not as long as it should be.
         """
         assert session.file_id is not None
-        target = self.path_of(session.file_id)
+        target = self._file(session.file_id)
         await self._in_thread(lambda: self._finish(session.session_id, whole.size_bytes, target))
-
-    async def join(self, session: UploadSession, parts: Sequence[UploadSession]) -> UploadSession:
-        """Write the files of other sessions, one behind the other, into the session's file.
-
-        May be done twice.
-
-        Raises:
-            SessionGone: bytes of one of them are not there.
-            StorageFull: the disk has not as much room.
-        """
-        files = [(self._path(one.session_id), one.offset) for one in parts]
-        await self._in_thread(lambda: join(self._path(session.session_id), files))
-        return session
 
     async def discard(self, session_id: str, file_id: str | None = None) -> None:  # noqa: ARG002 - the file lies under the session's id
         """Remove the session's file; nothing happens when there is none."""
@@ -128,51 +101,22 @@ class LocalStage:
 
         return await self._in_thread(names)
 
-    @asynccontextmanager
-    async def read(
-        self, file_id: str, span: Span
-    ) -> AsyncIterator[AsyncIterator[bytes | bytearray]]:
-        """Open bytes of a whole file as pieces of 256 KiB.
-
-        Raises:
-            ExternalServiceError: the file is not there, or shorter than `span`.
-        """
-        with self.open(file_id) as descriptor:
-            yield _pieces(descriptor, span)
-
-    @contextmanager
-    def open(self, file_id: str) -> Iterator[int]:
-        """Open a whole file for reading; gives its descriptor.
-
-        Raises:
-            ExternalServiceError: it is not there.
-        """
-        try:
-            descriptor = os.open(self.path_of(file_id), os.O_RDONLY)
-        except OSError as exc:
-            raise ExternalServiceError(f"a stored file can't be read: {exc.strerror}") from exc
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def path_of(self, file_id: str) -> Path:
-        """Return where the file with that id lies, or would."""
-        return self._files_root / file_id[-2:] / file_id
-
     async def delete(self, file_id: str) -> None:
         """Remove a whole file; nothing happens when there is none."""
-        await self._in_thread(lambda: self.path_of(file_id).unlink(missing_ok=True))
+        await self._in_thread(lambda: self._file(file_id).unlink(missing_ok=True))
 
     async def aclose(self) -> None:
         """Wait for writes that run."""
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _translated, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, translated, work)
 
     def _path(self, session_id: str) -> Path:
         return self._root / session_id
+
+    def _file(self, file_id: str) -> Path:
+        return self._files_root / file_id[-2:] / file_id
 
     def _reserve(self, session_id: str, size_bytes: int | None) -> None:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -183,7 +127,7 @@ class LocalStage:
                 require_room(descriptor, size_bytes)
                 os.posix_fallocate(descriptor, 0, size_bytes)
             if self._durability is not Durability.NONE:
-                _sync_directory(self._root)
+                sync_directory(self._root)
         except (OSError, StorageFull):
             path.unlink()
             raise
@@ -211,8 +155,63 @@ class LocalStage:
             os.close(descriptor)
         path.rename(target)
         if self._durability is not Durability.NONE:
-            _sync_directory(target.parent)
-            _sync_directory(self._root)
+            sync_directory(target.parent)
+            sync_directory(self._root)
+
+
+class LocalStage(DirectoryStage):
+    """Files as they are, which others on this machine may read."""
+
+    def writer(
+        self, session: UploadSession, span: Span, checks: tuple[RunningChecksum, ...] = ()
+    ) -> LocalWriter:
+        """Return what writes from the span's offset on; `checks` are fed with the same bytes."""
+        return LocalWriter(
+            self._path(session.session_id),
+            span.offset,
+            checks,
+            self._threads,
+            length=span.length if session.order is Order.CHUNKED else 0,
+            size_bytes=session.size_bytes,
+            synced=self._durability is Durability.CHUNK,
+        )
+
+    async def join(self, session: UploadSession, parts: Sequence[UploadSession]) -> UploadSession:
+        """Write the files of other sessions, one behind the other, into the session's file.
+
+        May be done twice.
+
+        Raises:
+            SessionGone: bytes of one of them are not there.
+            StorageFull: the disk has not as much room.
+        """
+        files = [(self._path(one.session_id), one.offset) for one in parts]
+        await self._in_thread(lambda: join(self._path(session.session_id), files))
+        return session
+
+    @asynccontextmanager
+    async def read(
+        self, file_id: str, span: Span
+    ) -> AsyncIterator[AsyncIterator[bytes | bytearray]]:
+        """Open bytes of a whole file as pieces of 256 KiB.
+
+        Raises:
+            ExternalServiceError: the file is not there, or shorter than `span`.
+        """
+        with self.open(file_id) as descriptor:
+            yield plain_pieces(descriptor, span)
+
+    def open(self, file_id: str) -> AbstractContextManager[int]:
+        """Open a whole file for reading; gives its descriptor.
+
+        Raises:
+            ExternalServiceError: it is not there.
+        """
+        return opened(self._file(file_id))
+
+    def path_of(self, file_id: str) -> Path:
+        """Return where the file with that id lies, or would."""
+        return self._file(file_id)
 
 
 class LocalWriter:
@@ -260,7 +259,7 @@ class LocalWriter:
         offset, self._offset = self._offset, self._offset + len(piece)
         loop = asyncio.get_running_loop()
         self._pending = loop.run_in_executor(
-            self._threads, _translated, lambda: self._put(piece, offset)
+            self._threads, translated, lambda: self._put(piece, offset)
         )
 
     async def checkpoint(self) -> Settled:
@@ -273,7 +272,7 @@ class LocalWriter:
         if self._synced and self._descriptor >= 0:
             loop = asyncio.get_running_loop()
             self._pending = loop.run_in_executor(
-                self._threads, _translated, lambda: os.fdatasync(self._descriptor)
+                self._threads, translated, lambda: os.fdatasync(self._descriptor)
             )
             await self._settle_writes()
         span = Span(self._settled, self._written - self._settled)
@@ -334,7 +333,29 @@ class LocalWriter:
         self._takes_room = self._size_bytes is None or has_bytes < self._size_bytes
 
 
-async def _pieces(descriptor: int, span: Span) -> AsyncIterator[bytes | bytearray]:
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open a stored file for reading; gives its descriptor.
+
+    Raises:
+        ExternalServiceError: it is not there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as exc:
+        raise ExternalServiceError(f"a stored file can't be read: {exc.strerror}") from exc
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+async def plain_pieces(descriptor: int, span: Span) -> AsyncIterator[bytes | bytearray]:
+    """Yield bytes of a file as pieces of 256 KiB.
+
+    Raises:
+        ExternalServiceError: it is shorter.
+    """
     offset = span.offset
     while offset < span.end:
         piece = await _read(descriptor, min(_READ_BYTES, span.end - offset), offset)
@@ -357,7 +378,8 @@ async def _read(descriptor: int, count: int, offset: int) -> bytes | bytearray:
     return piece if found == count else piece[:found]
 
 
-def _translated(work: Callable[[], T]) -> T:
+def translated(work: Callable[[], T]) -> T:
+    """Do `work` on the disk; what goes wrong there becomes an error of ours."""
     try:
         return work()
     except OSError as exc:
@@ -368,7 +390,8 @@ def _translated(work: Callable[[], T]) -> T:
         raise ExternalServiceError(f"the data directory failed: {exc.strerror}") from exc
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the names in `path` durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
