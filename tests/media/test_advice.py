@@ -93,6 +93,16 @@ async def test_the_encoder_makes_what_was_estimated(tmp_path, strategy, pattern,
     )
 
 
+async def test_the_time_is_told_by_what_pieces_take(tmp_path, workers):
+    path = tmp_path / "recording.wav"
+    samples.make(path, "-f", "lavfi", "-i", "sine=440:r=8000", "-t", "120", "-ac", "1")
+    # One second to start, and one and six for the 60 s of pieces: half of the recording.
+    moments = iter([100.0, 101.0, 200.0, 207.0])
+    strategy = CompressionStrategy(workers=workers, least_bytes=1000, clock=lambda: next(moments))
+    recommended = await strategy.recommend_compression(await strategy.analyze_file(path))
+    assert recommended.estimated_time_minutes == pytest.approx((1 + 2 * 6) / 60)
+
+
 async def test_from_50_mb_up_unless_told_otherwise(folder, workers, tmp_path):
     strategy = CompressionStrategy(workers=workers)
     assert LEAST_BYTES == 50 << 20

@@ -245,7 +245,7 @@ async def test_limits_and_nonsense(pictures, photographs, tmp_path, workers):  #
             photographs / "a.jpg", tmp_path / "b", max_bytes=9_000, workers=workers,
             limits=ImageLimits(max_pixels=1_000),
         )  # fmt: skip
-    with pytest.raises(UsageError, match="max_bytes is 0"):
+    with pytest.raises(UsageError, match="max_bytes can't be 0"):
         await fit_image(photographs / "a.jpg", tmp_path / "b", max_bytes=0, workers=workers)
     with pytest.raises(UnsupportedMedia, match="2 pages"):
         await fit_image(pictures / "tiff.tif", tmp_path / "b", max_width=20, workers=workers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -95,14 +96,21 @@ class CompressionStrategy:
         workers: where files are looked into.
         least_bytes: what is smaller is left as it is.
         ffmpeg: the program; looked for when it is first needed.
+        clock: seconds, for what encoding takes.
     """
 
     def __init__(
-        self, *, workers: Workers, least_bytes: int = LEAST_BYTES, ffmpeg: Path | None = None
+        self,
+        *,
+        workers: Workers,
+        least_bytes: int = LEAST_BYTES,
+        ffmpeg: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workers = workers
         self._least_bytes = least_bytes
         self._ffmpeg = ffmpeg
+        self._clock = clock
 
     async def analyze_file(self, path: Path) -> AudioAnalysis:
         """Tell what a recording is.
@@ -200,7 +208,7 @@ class CompressionStrategy:
 
     async def _run(self, analysis: AudioAnalysis, arguments: list[str], cwd: Path) -> float:
         """Run ffmpeg; returns the seconds it took."""
-        began = time.monotonic()
+        began = self._clock()
         await run_ffmpeg(
             self._ffmpeg or find_ffmpeg(),
             arguments,
@@ -208,7 +216,7 @@ class CompressionStrategy:
             cwd=cwd,
             timeout_s=_LEAST_TIMEOUT_S + _TIMEOUT_PER_S * analysis.duration_s,
         )
-        return time.monotonic() - began
+        return self._clock() - began
 
 
 def _format_of(probe: MediaProbe, sound: AudioStream) -> AudioFormat:

@@ -15,9 +15,10 @@ from typing import Any
 
 from haulier.errors import UsageError
 from haulier.media import audio_tasks
-from haulier.media.image_formats import ImageFormat, WrittenImage, format_of_name
-from haulier.media.image_output import new_file, source_size
+from haulier.media.image_formats import ImageFormat, WrittenImage
+from haulier.media.image_output import source_size
 from haulier.media.isolation import Workers
+from haulier.media.picture_making import picture_format, require, write_picture
 
 __all__ = [
     "AudioTags", "CoverArt", "Loudness", "Waveform", "cover_thumbnail", "measure_loudness",
@@ -129,7 +130,7 @@ async def waveform_peaks(
         UnsupportedMedia, UnreadableMedia, MediaTooDemanding, TargetMissing, TargetUnreadable: as
             `read_tags`.
     """
-    _require("points", points, _MOST_POINTS)
+    require("points", points, _MOST_POINTS)
     told = await _told(audio_tasks.peaks, path, workers, timeout_s, points=points)
     levels = {name: tuple(told[name]) for name in ("lows", "highs", "means")}
     return Waveform(duration_s=told["duration_s"], **levels)
@@ -182,16 +183,16 @@ async def waveform_picture(
         UnreadableMedia, MediaTooDemanding: as `read_tags`.
         TargetMissing, TargetUnreadable, StorageFull: as the system says of either file.
     """
-    image_format = format or format_of_name(target)
-    _require("width_px", width_px, min(image_format.most_side, _MOST_POINTS))
-    _require("height_px", height_px, min(image_format.most_side, _MOST_POINTS))
-    _require("quality", quality, 100)
+    image_format = picture_format(
+        format, target, quality=quality, width_px=width_px, height_px=height_px
+    )
     if not _COLOR.fullmatch(color):
         raise UsageError(f"{color} is no color", hint="Write it as #rrggbb.")
-    return await _written(
-        audio_tasks.waveform, path, target, workers, timeout_s,
-        width=width_px, height=height_px, color=color, image_format=image_format, quality=quality,
+    told = await write_picture(
+        audio_tasks.waveform, path, target, workers=workers, timeout_s=timeout_s, width=width_px,
+        height=height_px, color=color, image_format=image_format, quality=quality,
     )  # fmt: skip
+    return WrittenImage(**told)
 
 
 async def cover_thumbnail(
@@ -212,22 +213,12 @@ async def cover_thumbnail(
     Raises:
         UnsupportedMedia: it carries no cover picture.
     """
-    image_format = format or format_of_name(target)
-    _require("max_side", max_side, image_format.most_side)
-    _require("quality", quality, 100)
-    return await _written(
-        audio_tasks.cover, path, target, workers, timeout_s,
-        max_side=max_side, image_format=image_format, quality=quality,
+    image_format = picture_format(format, target, quality=quality, max_side=max_side)
+    told = await write_picture(
+        audio_tasks.cover, path, target, workers=workers, timeout_s=timeout_s, max_side=max_side,
+        image_format=image_format, quality=quality,
     )  # fmt: skip
-
-
-async def _written(
-    task: Callable[..., dict[str, Any]], path: Path, target: Path, workers: Workers,
-    timeout_s: float, **arguments: Any,
-) -> WrittenImage:  # fmt: skip
-    async with new_file(target, source=path) as file:
-        told = await _told(task, path, workers, timeout_s, out=str(file.temporary), **arguments)
-    return WrittenImage(path=target, **{**told, "format": ImageFormat(told["format"])})
+    return WrittenImage(**told)
 
 
 async def _told(
@@ -238,8 +229,3 @@ async def _told(
     return await workers.run(
         task, name=path.name, timeout_s=timeout_s, path=str(path.absolute()), **arguments
     )
-
-
-def _require(what: str, number: int, most: int) -> None:
-    if not 1 <= number <= most:
-        raise UsageError(f"{what} can't be {number}", hint=f"Give a whole number from 1 to {most}.")

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from haulier.errors import UsageError
 from haulier.media import document_tasks
 from haulier.media.archive_listing import ArchiveEntry, ArchiveLimits, EntryKind
-from haulier.media.image_formats import ImageFormat, WrittenImage, format_of_name
-from haulier.media.image_output import new_file, source_size
+from haulier.media.image_formats import ImageFormat, WrittenImage
+from haulier.media.image_output import source_size
 from haulier.media.isolation import Workers
+from haulier.media.picture_making import picture_format, write_picture
 
 __all__ = [
     "ArchiveEntry",
@@ -129,25 +129,12 @@ async def pdf_thumbnail(
         UsageError: a number makes no sense, or `out` is the PDF itself.
         TargetMissing, TargetUnreadable, StorageFull: as the system says of either file.
     """
-    image_format = format or format_of_name(out)
-    if not (1 <= min(size) <= max(size) <= image_format.most_side and 1 <= quality <= 100):
-        raise UsageError(
-            f"a picture of {size[0]} x {size[1]} at quality {quality} can't be made",
-            hint=f"Give 1 to {image_format.most_side} pixels a side and a quality of 1 to 100.",
-        )
-    source_size(path, max_bytes=max_bytes)
-    async with new_file(out, source=path) as file:
-        told = await workers.run(
-            document_tasks.pdf_thumbnail,
-            name=path.name,
-            timeout_s=_TIMEOUT_S,
-            path=str(path.absolute()),
-            out=str(file.temporary),
-            size=list(size),
-            image_format=image_format,
-            quality=quality,
-        )
-    return WrittenImage(path=out, **{**told, "format": image_format})
+    image_format = picture_format(format, out, quality=quality, width=size[0], height=size[1])
+    told = await write_picture(
+        document_tasks.pdf_thumbnail, path, out, workers=workers, timeout_s=_TIMEOUT_S,
+        max_bytes=max_bytes, size=list(size), image_format=image_format, quality=quality,
+    )  # fmt: skip
+    return WrittenImage(**told)
 
 
 async def list_archive(

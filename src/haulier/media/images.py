@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from haulier.errors import UnsupportedMedia, UsageError
+from haulier.errors import UnsupportedMedia
 from haulier.media import image_tasks
 from haulier.media.image_formats import (
     FittedImage,
@@ -20,11 +20,11 @@ from haulier.media.image_formats import (
     ImageInfo,
     ImageLimits,
     WrittenImage,
-    format_of_name,
     with_ending_of,
 )
 from haulier.media.image_output import new_file, source_size
 from haulier.media.isolation import Workers
+from haulier.media.picture_making import picture_format, require, write_picture
 
 __all__ = [
     "FittedImage", "ImageFormat", "ImageInfo", "ImageLimits", "WrittenImage", "convert_image",
@@ -116,9 +116,7 @@ async def make_thumbnail(
         UsageError: a number makes no sense, or `out` is the image itself.
         TargetMissing, TargetUnreadable, StorageFull: as the system says of either file.
     """
-    image_format = format or format_of_name(out)
-    _require_positive(width=size[0], height=size[1])
-    _require_quality(quality)
+    image_format = picture_format(format, out, quality=quality, width=size[0], height=size[1])
     return await _written(
         image_tasks.thumbnail, path, out, workers, limits,
         limits=asdict(limits), size=list(size), image_format=image_format, quality=quality,
@@ -142,8 +140,7 @@ async def convert_image(
         UnsupportedMedia: the image moves or has pages and the format can't hold them, or it
             has more pixels a side than the format takes.
     """
-    image_format = format or format_of_name(out)
-    _require_quality(quality)
+    image_format = picture_format(format, out, quality=quality)
     return await _written(
         image_tasks.convert, path, out, workers, limits,
         limits=asdict(limits), image_format=image_format, quality=quality,
@@ -216,8 +213,10 @@ async def fit_image(
         "max_width": max_width,
         "max_height": max_height,
     }
-    _require_positive(**bounds)
-    _require_quality(quality_floor)
+    for what, bound in bounds.items():
+        if bound is not None:
+            require(what, bound)
+    require("quality_floor", quality_floor, 100)
     source_size(path, max_bytes=limits.max_bytes)
     async with new_file(out, source=path) as file:
         told = await workers.run(
@@ -233,13 +232,11 @@ async def _written(
     task: Callable[..., dict[str, Any]], path: Path, out: Path, workers: Workers,
     bounds: ImageLimits, **arguments: Any,
 ) -> WrittenImage:  # fmt: skip
-    source_size(path, max_bytes=bounds.max_bytes)
-    async with new_file(out, source=path) as file:
-        told = await workers.run(
-            task, name=path.name, timeout_s=bounds.timeout_s, out=str(file.temporary),
-            **_reading(path), **arguments,
-        )  # fmt: skip
-    return WrittenImage(path=out, **_typed(told))
+    told = await write_picture(
+        task, path, out, workers=workers, timeout_s=bounds.timeout_s, max_bytes=bounds.max_bytes,
+        **arguments,
+    )  # fmt: skip
+    return WrittenImage(**told)
 
 
 def _reading(path: Path) -> dict[str, Any]:
@@ -253,16 +250,3 @@ def _typed(told: dict[str, Any]) -> dict[str, Any]:
 def _info(told: dict[str, Any], size_bytes: int) -> ImageInfo:
     image_format = ImageFormat(told["format"])
     return ImageInfo(mime_type=image_format.mime_type, size_bytes=size_bytes, **_typed(told))
-
-
-def _require_positive(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise UsageError(
-                f"{name} is {number}", hint="Give a whole number above 0, or leave it out."
-            )
-
-
-def _require_quality(quality: int) -> None:
-    if not 1 <= quality <= 100:
-        raise UsageError(f"the quality is {quality}", hint="Give a whole number from 1 to 100.")

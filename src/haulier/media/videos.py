@@ -8,7 +8,6 @@ screens; of Dolby Vision without a compatible layer (profile 5) the colours are 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 
 from haulier.errors import UsageError
 from haulier.media import video_tasks
-from haulier.media.image_formats import ImageFormat, WrittenImage, format_of_name
-from haulier.media.image_output import new_file, source_size
+from haulier.media.image_formats import ImageFormat, WrittenImage
 from haulier.media.isolation import Workers
+from haulier.media.picture_making import picture_format, require, write_picture
 
 __all__ = ["ContactSheet", "VideoThumbnail", "contact_sheet", "video_thumbnail"]
 
@@ -91,12 +90,12 @@ async def video_thumbnail(
         raise UsageError(
             f"there is no moment {at_s:g} s in a video", hint="Give seconds from its beginning."
         )
-    _require("best_of", best_of, _MOST_LOOKS)
+    require("best_of", best_of, _MOST_LOOKS)
     told = await _written(
         video_tasks.thumbnail, path, target, workers, timeout_s, format, quality,
         at_s=at_s, best_of=best_of, max_side=max_side,
     )  # fmt: skip
-    return VideoThumbnail(path=target, **told)
+    return VideoThumbnail(**told)
 
 
 async def contact_sheet(
@@ -130,32 +129,21 @@ async def contact_sheet(
     Raises:
         UnsupportedMedia: it is a bare stream, which tells no duration.
     """
-    _require("columns", columns, _MOST_TILES)
-    _require("columns times rows", columns * rows, _MOST_TILES)
+    require("columns", columns, _MOST_TILES)
+    require("columns times rows", columns * rows, _MOST_TILES)
     told = await _written(
         video_tasks.contact_sheet, path, target, workers, timeout_s, format, quality,
         columns=columns, rows=rows, max_side=max_side,
     )  # fmt: skip
-    return ContactSheet(path=target, **{**told, "moments_s": tuple(told["moments_s"])})
+    return ContactSheet(**{**told, "moments_s": tuple(told["moments_s"])})
 
 
 async def _written(
     task: Callable[..., dict[str, Any]], path: Path, target: Path, workers: Workers,
     timeout_s: float, wanted: ImageFormat | None, quality: int, *, max_side: int, **arguments: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    image_format = wanted or format_of_name(target)
-    _require("max_side", max_side, image_format.most_side)
-    _require("quality", quality, 100)
-    source_size(path, max_bytes=sys.maxsize)
-    async with new_file(target, source=path) as file:
-        told = await workers.run(
-            task, name=path.name, timeout_s=timeout_s, path=str(path.absolute()),
-            out=str(file.temporary), image_format=image_format, quality=quality,
-            max_side=max_side, **arguments,
-        )  # fmt: skip
-    return {**told, "format": ImageFormat(told["format"])}
-
-
-def _require(what: str, number: int, most: int) -> None:
-    if not 1 <= number <= most:
-        raise UsageError(f"{what} can't be {number}", hint=f"Give a whole number from 1 to {most}.")
+    image_format = picture_format(wanted, target, quality=quality, max_side=max_side)
+    return await write_picture(
+        task, path, target, workers=workers, timeout_s=timeout_s, image_format=image_format,
+        quality=quality, max_side=max_side, **arguments,
+    )  # fmt: skip
