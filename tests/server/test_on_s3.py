@@ -16,6 +16,9 @@ import httpx2
 import pytest
 from tusclient import client as tuspy
 
+from haulier.store.base import ObjectOptions
+from haulier.store.haulier import HaulierStore
+from haulier.testing.store_suite import part_of, read_all
 from running_server import HAULIER, environment, run, start, stop
 
 pytestmark = pytest.mark.servers
@@ -309,3 +312,28 @@ def test_a_bucket_is_refused_where_files_lie_in_the_directory(tmp_path, settings
     )
     assert refused.returncode == 2
     assert "AWS_S3_BUCKET" in refused.stderr
+
+
+async def test_archives_go_there_part_by_part_and_come_back_from_either_server(data, servers):
+    """As `haulier upload --to https://server` does it; parts are not those of the bucket."""
+    token = run(data, "token", "create", "ann").strip()
+    sizes = [8 * MIB + 11, 3 * MIB, 9 * MIB, 17]
+    pieces = [random.Random(size).randbytes(size) for size in sizes]
+    parts, offset = [], 0
+    for number, piece in enumerate(pieces, 1):
+        parts.append(part_of(piece, number, offset))
+        offset += len(piece)
+    first, second = (HaulierStore.at(server.url, token) for server in servers)
+    try:
+        upload_id = await first.start_upload("a/b.tar", ObjectOptions())
+        sent = [await first.put_part("a/b.tar", upload_id, part) for part in parts[:2]]
+        # Another process, at another server, goes on.
+        assert await second.list_parts("a/b.tar", upload_id, sent=sent) == sent
+        sent += [await second.put_part("a/b.tar", upload_id, part) for part in parts[2:]]
+        await second.complete_upload("a/b.tar", upload_id, sent, if_none_match=True)
+        for store in (first, second):
+            assert await read_all(store, "a/b.tar") == b"".join(pieces)
+            assert await read_all(store, "a/b.tar", start=MIB, end=MIB + 9) == pieces[0][MIB:][:9]
+    finally:
+        await first.aclose()
+        await second.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -54,6 +55,7 @@ class Persistence:
             try:
                 return await work()
             except errors.Transient as error:
+                _let_go(error)
                 if progress() > before and (error.retry_after_s or 0) <= MAX_RETRY_AFTER_S:
                     raise _AdvancedError from error
                 raise
@@ -65,3 +67,13 @@ class Persistence:
                 cause = exc.__cause__
                 asked = cause.retry_after_s if isinstance(cause, errors.Transient) else None
                 await self._sleep(_PAUSE_S if asked is None else asked)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop what the frames of a failed attempt hold, such as parts of a file.
+
+    They would live as long as the error does, which may be until the next round of the collector.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
