@@ -2,8 +2,10 @@
 
     python benchmarks/bench_search.py [--files 1000000] [--runs 100] [--only sqlite|postgres]
                                       [--postgres postgresql://USER@HOST/EMPTY_DATABASE]
+                                      [--sqlite FILE] [--built]
 
-Without --postgres a server is started and removed again. Words are as common as in languages (the
+Without --postgres a server is started and removed again, without --sqlite a file; --built asks what
+an earlier run filled. Words are as common as in languages (the
 n-th has a share of 1/n). Each search is what `GET /api/files/search` does: the first page of 100
 files, rows read into records, and how many there are in all. The peer is what one writes first: the
 same names and folders in a plain FTS5 table or tsvector with a GIN index, joined to the files,
@@ -276,9 +278,12 @@ async def timed(call, runs, backends):
     return statistics.median(wall), ordered[math.ceil(runs * 0.99) - 1], statistics.median(cpu)
 
 
-async def measure(url, count, runs):
+async def measure(place, count, runs, *, built=False):
+    url = parse_url(place)
     begun = time.perf_counter()
-    await build(url, count)
+    if not built:
+        upgrade(place)
+        await build(url, count)
     print(f"{url.get_backend_name()}: {count} files, built in {time.perf_counter() - begun:.0f} s")
     print("  search | found | p50 ms | p99 ms | CPU ms | peer p50 ms | ratio")
     over = 0
@@ -321,18 +326,19 @@ def main():
     arguments.add_argument("--runs", type=int, default=100)
     arguments.add_argument("--only", choices=["sqlite", "postgres"])
     arguments.add_argument("--postgres", metavar="URL")
+    arguments.add_argument("--sqlite", metavar="FILE", type=Path)
+    arguments.add_argument("--built", action="store_true")
     options = arguments.parse_args()
+    count, runs, built = options.files, options.runs, options.built
     if options.only != "postgres":
         with tempfile.TemporaryDirectory(prefix="haulier-bench-") as directory:
-            path = Path(directory, "catalog.db")
-            upgrade(path)
-            asyncio.run(measure(parse_url(path), options.files, options.runs))
+            path = options.sqlite or Path(directory, "catalog.db")
+            asyncio.run(measure(path, count, runs, built=built))
             print(f"  {path.stat().st_size >> 20} MiB\n")
     if options.only == "sqlite":
         return
     if options.postgres:
-        upgrade(options.postgres)
-        asyncio.run(measure(parse_url(options.postgres), options.files, options.runs))
+        asyncio.run(measure(options.postgres, count, runs, built=built))
         return
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from postgres import start_postgres, stop_postgres
@@ -341,8 +347,7 @@ def main():
     try:
         url, process = start_postgres(directory)
         try:
-            upgrade(url)
-            asyncio.run(measure(parse_url(url), options.files, options.runs))
+            asyncio.run(measure(url, count, runs))
         finally:
             stop_postgres(process)
     finally:

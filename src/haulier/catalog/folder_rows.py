@@ -26,7 +26,7 @@ from haulier.catalog.change_rows import ChangeRows
 from haulier.catalog.grant_rows import GrantRows, Placed
 from haulier.catalog.grant_tables import grants
 from haulier.catalog.patterns import starts_with, under
-from haulier.catalog.search_rows import SearchRows
+from haulier.catalog.search_index import SearchIndex
 from haulier.catalog.stored_rows import StoredRows
 from haulier.catalog.stored_tables import folders, stored_files
 from haulier.catalog.types import encode_text
@@ -161,7 +161,7 @@ class FolderRows:
     def _index(self, file_ids: list[str]) -> None:
         """Let files be found where they are now."""
         files = StoredRows(self._connection).get_many(file_ids)
-        SearchRows(self._connection).put(list(files.values()))
+        SearchIndex(self._connection).put(list(files.values()))
 
     def _one(self, statement: Select[Any]) -> Folder | None:
         row = self._connection.execute(statement).mappings().one_or_none()

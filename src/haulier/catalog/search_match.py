@@ -6,7 +6,7 @@ anything of its own in them.
 
 from __future__ import annotations
 
-from haulier.core.search_text import AnyOf, Condition, Phrase
+from haulier.core.search_text import AllOf, AnyOf, Condition, Phrase
 
 _NOTHING = Phrase(("_nothing",))  # a mark that no file has
 
@@ -33,3 +33,21 @@ def tsquery_of(condition: Condition) -> str:
     parts = [tsquery_of(one) for one in condition.conditions]
     parts += [f"!{tsquery_of(one)}" for one in condition.but_not]
     return f"({' & '.join(parts)})"
+
+
+def apart(condition: Condition) -> list[Condition]:
+    """Return conditions that hold together where `condition` does.
+
+    PostgreSQL's index takes much longer for several lists of many words in one query.
+    """
+    if not isinstance(condition, AllOf):
+        return [condition]
+    lists: list[Condition] = []
+    others: list[Condition] = []
+    for one in condition.conditions:
+        alone = one.conditions[0] if isinstance(one, AnyOf) and len(one.conditions) == 1 else one
+        (lists if isinstance(alone, AnyOf) else others).append(alone)
+    if not others:
+        # What is not wanted can't be looked up alone.
+        others.append(lists.pop())
+    return [AllOf(tuple(others), condition.but_not), *lists]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, delete, insert, select, true, update
 
 from haulier.catalog.change_rows import ChangeRows
 from haulier.catalog.grant_rows import GrantRows
-from haulier.catalog.search_rows import SearchRows
+from haulier.catalog.search_index import SearchIndex
 from haulier.catalog.seen_files import newest_seen
 from haulier.catalog.stored_tables import file_versions, removals, stored_files
 from haulier.catalog.upsert import chunks, insert_missing
@@ -40,7 +40,7 @@ class StoredRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._changes = ChangeRows(connection)
-        self._search = SearchRows(connection)
+        self._search = SearchIndex(connection)
 
     def add(self, stored: StoredFile) -> None:
         """Record a new file."""

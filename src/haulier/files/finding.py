@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from haulier.catalog.search_rows import FoundRow, Match
+from haulier.catalog.search_rows import Found, FoundRow, Match
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import StoredFile, User
 from haulier.core.file_search import (
@@ -66,27 +66,27 @@ def find_files(
         return FoundFiles(items=[], behind=None, total=0)
     match = tx.search.match(search, sought, sight_of(tx, user))
     if sort is FileSort.RELEVANCE:
-        found = _ranked(tx, match, sought, descending=descending, after=after)[: limit + 1]
+        found = _ranked(tx, match, sought, descending=descending, after=after)
     else:
         found = tx.search.find(match, sort, descending=descending, after=after, limit=limit + 1)
-    page = found[:limit]
+    page = found.rows[:limit]
     stored = tx.stored.get_many([one.file_id for one in page])
-    total, is_estimate = (None, False) if after is not None else _total(tx, match, found, limit)
+    total, is_estimate = found.total, False
+    if after is None and len(found.rows) <= limit:
+        total = len(found.rows)
+    elif after is None and total is None:
+        total, is_estimate = tx.search.count(match)
     return FoundFiles(
         items=[stored[one.file_id] for one in page],
-        behind=page[-1].place if len(found) > limit else None,
-        total=total,
+        behind=page[-1].place if len(found.rows) > limit else None,
+        total=total if after is None else None,
         is_estimate=is_estimate,
     )
 
 
-def _total(tx: Tx, match: Match, found: Sequence[FoundRow], limit: int) -> tuple[int, bool]:
-    return (len(found), False) if len(found) <= limit else tx.search.count(match)
-
-
 def _ranked(
     tx: Tx, match: Match, sought: Sought, *, descending: bool, after: Place | None
-) -> list[FoundRow]:
+) -> Found:
     """Return the newest files that match, those that fit best first, from behind a place on."""
     newest = tx.search.newest() if after is None else after.newest
     above = Place(sort=FileSort.CREATED, descending=True, number=newest + 1)
@@ -104,13 +104,13 @@ def _ranked(
                 newest=newest,
             ),
         )
-        for one in found
+        for one in found.rows
     ]
     ranked.sort(key=_rank, reverse=descending)
-    if after is None:
-        return ranked
-    last = (after.value, after.number)
-    return [one for one in ranked if (_rank(one) < last) == descending and _rank(one) != last]
+    if after is not None:
+        last = (after.value, after.number)
+        ranked = [one for one in ranked if (_rank(one) < last) == descending and _rank(one) != last]
+    return Found(rows=ranked, total=found.total)
 
 
 def _rank(row: FoundRow) -> tuple[int, int]:
