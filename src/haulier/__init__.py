@@ -35,11 +35,8 @@ if TYPE_CHECKING:
     from haulier.transfer.batches import Batch, BatchItem, BatchReport
     from haulier.transfer.batching import BatchProcessor, UploadBatch
     from haulier.transfer.chunked_upload import ChunkedUploadManager
-    from haulier.transfer.download_manager import (
-        DownloadedFile,
-        DownloadManager,
-        DownloadRequest,
-    )
+    from haulier.transfer.download_manager import DownloadManager
+    from haulier.transfer.download_requests import DownloadedFile, DownloadRequest
     from haulier.transfer.file_cache import FileCache
     from haulier.transfer.processors import BaseUploadProcessor, UploadResult
     from haulier.transfer.streaming_upload import StreamingUploadHandler
@@ -56,8 +53,8 @@ _HOMES = {
     "CompressionStrategy": "haulier.media.advice",
     "DiscordUploadProcessor": "haulier.discord.processor",
     "DownloadManager": "haulier.transfer.download_manager",
-    "DownloadRequest": "haulier.transfer.download_manager",
-    "DownloadedFile": "haulier.transfer.download_manager",
+    "DownloadRequest": "haulier.transfer.download_requests",
+    "DownloadedFile": "haulier.transfer.download_requests",
     "FileCache": "haulier.transfer.file_cache",
     "FileFilter": "haulier.catalog.filters",
     "FileRecord": "haulier.core.records",

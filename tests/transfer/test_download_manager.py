@@ -24,7 +24,8 @@ from haulier.core.ranges import Resumable
 from haulier.core.units import parse_limit
 from haulier.testing.range_server import Fault, RangeServer
 from haulier.transfer.control_file import PartFile
-from haulier.transfer.download_manager import DownloadManager, DownloadRequest, batch_items
+from haulier.transfer.download_manager import DownloadManager
+from haulier.transfer.download_requests import DownloadRequest, batch_items
 from haulier.transfer.file_cache import FileCache
 
 MIB = 1 << 20

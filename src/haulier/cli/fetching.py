@@ -12,7 +12,7 @@ from haulier.cli.options import SIZES, DataOption, JsonOption, RateOption
 
 if TYPE_CHECKING:
     from haulier.transfer.batches import BatchReport, ItemOutcome
-    from haulier.transfer.download_manager import DownloadRequest
+    from haulier.transfer.download_requests import DownloadRequest
 
 _STATE = ".haulier-fetch-{}.jsonl"
 
@@ -54,7 +54,7 @@ def fetch(
     from haulier.core.checksums import parse_checksum
     from haulier.core.units import parse_limit
     from haulier.net.guard import AddressGuard
-    from haulier.transfer.download_manager import DownloadRequest
+    from haulier.transfer.download_requests import DownloadRequest
 
     require(len(set(urls)) == len(urls), "a link is given twice", "Give each link once.")
     require(

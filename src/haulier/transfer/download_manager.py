@@ -3,90 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 from uuid import uuid4
 
 from haulier import errors
-from haulier.core.checksums import parse_checksum
 from haulier.core.link_names import link_name, safe_name
 from haulier.core.progress import Meter, ProgressBoard
-from haulier.core.records import JsonRecord
 from haulier.core.units import RateLimit
 from haulier.net.guard import AddressGuard
 from haulier.net.http import HttpClient
 from haulier.net.throttle import Throttle
 from haulier.transfer.batches import Batch, BatchItem, BatchReport
 from haulier.transfer.cached_source import CachedSource
-from haulier.transfer.control_file import file_errors, refuse_existing
+from haulier.transfer.control_file import file_errors
 from haulier.transfer.download import ATTEMPTS, CONNECTIONS, DownloadReceipt, download
+from haulier.transfer.download_requests import (
+    DownloadedFile,
+    DownloadRequest,
+    IfExists,
+    Place,
+    batch_items,
+)
 from haulier.transfer.file_cache import CachedFile, FileCache
 from haulier.transfer.link_source import LinkFacts, LinkSource, Refresh
 from haulier.transfer.ticker import Listener, Ticker
 
-IfExists = Literal["refuse", "overwrite", "rename"]
-"""What is done about a file that has the name already: `rename` takes `name-2.ext`."""
-
 PARALLEL = 3
 _GO_ON = "Ask for it again later: what came is kept, and it goes on from there."
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadRequest:
-    """A file to be fetched.
-
-    Args:
-        url: http or https.
-        name: what to call it; made safe. Else the server or the link says.
-        key: recognises the file where its link differs each time, both when a download is
-            resumed and in the cache. What it names must never change its content.
-        checksum: `<algorithm>:<hex>` that it must have.
-        size_bytes: the size that it must have.
-        headers: sent along to the link's own server.
-        refresh: asked for a fresh link when this one has expired.
-    """
-
-    url: str
-    name: str | None = None
-    key: str | None = None
-    checksum: str | None = None
-    size_bytes: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    refresh: Refresh | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadedFile(JsonRecord):
-    """A file that was fetched.
-
-    `mime_type` is what the server called it, `crc64nvme` that of its bytes, `checksum` the one
-    that was asked for. `resumed_bytes` were there from an earlier run, `received_bytes` came in
-    this one, and `restarts` times all was begun again.
-    """
-
-    path: Path
-    size_bytes: int
-    mime_type: str | None
-    crc64nvme: str
-    checksum: str | None
-    etag: str | None
-    last_modified: str | None
-    resumed_bytes: int
-    received_bytes: int
-    restarts: int
-    from_cache: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as plain JSON values."""
-        return {**JsonRecord.to_json(self), "path": str(self.path)}
 
 
 class DownloadManager:
@@ -297,7 +245,7 @@ class DownloadManager:
             raise errors.ValidationError(f"{request.name!r} can't be the name of a file")
         with file_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
-        place = _Place(directory, name, if_exists)
+        place = Place(directory, name, if_exists)
         place.check(name)
         async with self._cached(request) as cached:
             if cached is not None:
@@ -314,7 +262,7 @@ class DownloadManager:
             ) from error
 
     async def _receive(
-        self, request: DownloadRequest, place: _Place, meter: Meter
+        self, request: DownloadRequest, place: Place, meter: Meter
     ) -> DownloadedFile:
         source = LinkSource(
             request.url,
@@ -344,10 +292,10 @@ class DownloadManager:
         )
         facts = await source.facts()
         await self._keep(request, receipt, facts)
-        return _result(receipt, facts.mime_type, request.checksum, from_cache=False)
+        return DownloadedFile.of(receipt, facts.mime_type, request.checksum, from_cache=False)
 
     async def _take(
-        self, request: DownloadRequest, cached: CachedFile, place: _Place, meter: Meter
+        self, request: DownloadRequest, cached: CachedFile, place: Place, meter: Meter
     ) -> DownloadedFile:
         """Copy what is in the cache, checking that it is what it should be."""
         name = cached.about.get("name") or link_name(request.url)
@@ -368,14 +316,14 @@ class DownloadManager:
             overwrite=place.if_exists == "overwrite",
         )
         mime_type = cached.about.get("mime_type")
-        return _result(receipt, mime_type, request.checksum, from_cache=True)
+        return DownloadedFile.of(receipt, mime_type, request.checksum, from_cache=True)
 
     @asynccontextmanager
     async def _cached(self, request: DownloadRequest) -> AsyncIterator[CachedFile | None]:
         """Find the file in the cache; what it can't tell is as if it were not there."""
         found = None
         if self._cache is not None:
-            key = _cache_key(request)
+            key = request.cache_key
             try:
                 found = None if key is None else await self._cache.open(key)
             except errors.HaulierError as error:
@@ -395,7 +343,7 @@ class DownloadManager:
     async def _keep(
         self, request: DownloadRequest, receipt: DownloadReceipt, facts: LinkFacts
     ) -> None:
-        if self._cache is None or (request.key is None and _cache_key(request) is None):
+        if self._cache is None or (request.key is None and request.cache_key is None):
             return
         about = {"name": facts.name}
         if facts.mime_type is not None:
@@ -405,72 +353,3 @@ class DownloadManager:
         except errors.HaulierError as error:
             # The file is there, which is what was asked for.
             _log.warning("not kept in the cache: %s", error.message)
-
-
-class _Place:
-    """Where a file goes, once its name is known."""
-
-    def __init__(self, directory: Path, name: str | None, if_exists: IfExists) -> None:
-        self.directory, self.name, self.if_exists = directory, name, if_exists
-
-    def gathering(self, source: str) -> Path:
-        """Return the target whose part file gathers the bytes: the same for a later run."""
-        if self.name is not None and self.if_exists != "rename":
-            return self.directory / self.name
-        return self.directory / hashlib.sha256(os.fsencode(source)).hexdigest()[:32]
-
-    def learn(self, facts: LinkFacts) -> None:
-        """Refuse a name that is taken before a byte is fetched in vain."""
-        self.check(self.name or facts.name)
-
-    def check(self, name: str | None) -> None:
-        if name is None or self.if_exists == "rename":
-            return
-        path = self.directory / name
-        if self.if_exists == "refuse" or path.is_dir():
-            refuse_existing(path)
-
-    def names(self, told: str) -> Iterator[Path]:
-        path = self.directory / (self.name or told)
-        yield path
-        if self.if_exists != "rename":
-            return
-        for number in count(2):
-            yield path.with_name(f"{path.stem}-{number}{path.suffix}")
-
-
-def batch_items(requests: Iterable[DownloadRequest]) -> Iterator[BatchItem]:
-    """Return requests as items of a batch, each recognised by its key or its link."""
-    for request in requests:
-        yield BatchItem(
-            id=request.key or request.url,
-            name=request.name or link_name(request.url),
-            size_bytes=request.size_bytes,
-            data=request,
-        )
-
-
-def _cache_key(request: DownloadRequest) -> str | None:
-    """Return what the file is found by: a checksum that is given must be the content's own."""
-    if request.checksum is None:
-        return request.key
-    checksum = ":".join(parse_checksum(request.checksum))
-    return checksum if checksum.startswith("sha256:") else None
-
-
-def _result(
-    receipt: DownloadReceipt, mime_type: str | None, checksum: str | None, *, from_cache: bool
-) -> DownloadedFile:
-    return DownloadedFile(
-        path=receipt.path,
-        size_bytes=receipt.size_bytes,
-        mime_type=mime_type,
-        crc64nvme=receipt.crc64nvme,
-        checksum=checksum,
-        etag=receipt.etag,
-        last_modified=receipt.last_modified,
-        resumed_bytes=receipt.resumed_bytes,
-        received_bytes=0 if from_cache else receipt.received_bytes,
-        restarts=receipt.restarts,
-        from_cache=from_cache,
-    )
