@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     String,
+    bindparam,
     delete,
     func,
     insert,
     or_,
     select,
-    true,
     type_coerce,
     update,
 )
@@ -26,6 +26,25 @@ from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import Arrived, Extent, Order, SessionStatus, UploadSession
 
 _ENDED = ("completed", "failed", "cancelled", "expired")
+_SESSION, _CHUNK = upload_sessions.c, upload_chunks.c
+
+# What each piece of an upload asks: made once, as making a statement costs more than running it.
+_ONE = select(upload_sessions).where(_SESSION.session_id == bindparam("session"))
+_CHUNKS = (
+    select(upload_chunks).where(_CHUNK.session_id == bindparam("session")).order_by(_CHUNK.number)
+)
+_ONE_CHUNK = _CHUNKS.where(_CHUNK.number == bindparam("one"))
+_ARRIVED = select(
+    func.count(),
+    func.coalesce(func.sum(_CHUNK.length), 0),
+    func.coalesce(func.max(_CHUNK.number), 0),
+).where(_CHUNK.session_id == bindparam("session"))
+_CHANGE = update(upload_sessions).where(_SESSION.session_id == bindparam("session"))
+_PUBLISH = _CHANGE.where(
+    _SESSION.status == SessionStatus.RECEIVING, _SESSION.offset == bindparam("before")
+)
+_PUBLISH_FENCED = _PUBLISH.where(_SESSION.fence == bindparam("held"))
+_ADD_CHUNK = insert(upload_chunks)
 
 
 class SessionRows:
@@ -40,8 +59,7 @@ class SessionRows:
 
     def get(self, session_id: str) -> UploadSession | None:
         """Return the session with that id."""
-        statement = select(upload_sessions).where(upload_sessions.c.session_id == session_id)
-        row = self._connection.execute(statement).mappings().one_or_none()
+        row = self._connection.execute(_ONE, {"session": session_id}).mappings().one_or_none()
         return None if row is None else _session(dict(row))
 
     def renew(self, before: UploadSession, now: UploadSession) -> UploadSession:
@@ -84,25 +102,21 @@ class SessionRows:
             False, and nothing done, when it stands elsewhere by now, was claimed by another one,
             or has ended.
         """
-        columns = upload_sessions.c
-        statement = (
-            update(upload_sessions)
-            .where(
-                columns.session_id == session.session_id,
-                columns.status == SessionStatus.RECEIVING,
-                columns.offset == before,
-                true() if fence is None else columns.fence == fence,
-            )
-            .values(
-                offset=session.offset,
-                size_bytes=session.size_bytes,
-                crc64nvme=_hex(session.crc64nvme, 16),
-                crc32=_hex(session.crc32, 8),
-                tail=session.tail,
-                expires_at=session.expires_at,
-            )
-        )
-        if self._connection.execute(statement).rowcount != 1:
+        values = {
+            "session": session.session_id,
+            "before": before,
+            "offset": session.offset,
+            "size_bytes": session.size_bytes,
+            "crc64nvme": _hex(session.crc64nvme, 16),
+            "crc32": _hex(session.crc32, 8),
+            "tail": session.tail,
+            "expires_at": session.expires_at,
+        }
+        if fence is None:
+            done = self._connection.execute(_PUBLISH, values)
+        else:
+            done = self._connection.execute(_PUBLISH_FENCED, {**values, "held": fence})
+        if done.rowcount != 1:
             return False
         rows = [_chunk(session.session_id, number, part) for number, part in parts.items()]
         upsert(self._connection, upload_chunks, rows, key=["session_id", "number"])
@@ -129,21 +143,17 @@ class SessionRows:
         recorded = self.chunks(session.session_id, number).get(number)
         if recorded is not None:
             return recorded
-        self._connection.execute(
-            insert(upload_chunks).values(_chunk(session.session_id, number, extent))
-        )
-        self._connection.execute(
-            update(upload_sessions)
-            .where(upload_sessions.c.session_id == session.session_id)
-            .values(expires_at=session.expires_at)
-        )
+        self._connection.execute(_ADD_CHUNK, _chunk(session.session_id, number, extent))
+        touched = {"session": session.session_id, "expires_at": session.expires_at}
+        self._connection.execute(_CHANGE, touched)
         return extent
 
     def chunks(self, session_id: str, number: int | None = None) -> dict[int, Extent]:
         """Return the chunks of a session that are safe, or one of them, by number."""
-        statement = select(upload_chunks).where(upload_chunks.c.session_id == session_id)
-        if number is not None:
-            statement = statement.where(upload_chunks.c.number == number)
+        if number is None:
+            found = self._connection.execute(_CHUNKS, {"session": session_id})
+        else:
+            found = self._connection.execute(_ONE_CHUNK, {"session": session_id, "one": number})
         return {
             row["number"]: Extent(
                 span=Span(row["offset"], row["length"]),
@@ -151,9 +161,7 @@ class SessionRows:
                 crc32=int(row["crc32"], 16),
                 etag=row["etag"],
             )
-            for row in self._connection.execute(
-                statement.order_by(upload_chunks.c.number)
-            ).mappings()
+            for row in found.mappings()
         }
 
     def last_chunk(self, session_id: str) -> tuple[int, Extent] | None:
@@ -165,13 +173,8 @@ class SessionRows:
 
     def arrived(self, session: UploadSession) -> Arrived:
         """Return how much of a session in chunks is safe."""
-        columns = upload_chunks.c
-        statement = select(
-            func.count(),
-            func.coalesce(func.sum(columns.length), 0),
-            func.coalesce(func.max(columns.number), 0),
-        ).where(columns.session_id == session.session_id)
-        count, size_bytes, last = self._connection.execute(statement).one()
+        found = self._connection.execute(_ARRIVED, {"session": session.session_id})
+        count, size_bytes, last = found.one()
         total = last if session.grid.total is None else session.grid.total
         return Arrived(chunks=count, size_bytes=int(size_bytes), missing=total - count)
 

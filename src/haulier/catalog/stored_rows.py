@@ -11,7 +11,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select, true, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, true, update
 
 from haulier.catalog.change_rows import ChangeRows
 from haulier.catalog.grant_rows import GrantRows
@@ -28,6 +28,8 @@ _OF_CONTENT = (
     *("modified_at", "scan_state", "scan_detail"),
 )
 _FILE = stored_files.c
+# Made once: what is asked for all the time.
+_ONE = select(stored_files).where(_FILE.file_id == bindparam("file"))
 
 
 class StoredRows:
@@ -50,7 +52,8 @@ class StoredRows:
 
     def get(self, file_id: str) -> StoredFile | None:
         """Return the file with that id, also one in the trash."""
-        return self._one(select(stored_files).where(_FILE.file_id == file_id))
+        row = self._connection.execute(_ONE, {"file": file_id}).mappings().one_or_none()
+        return None if row is None else stored_of(row)
 
     def get_many(
         self, file_ids: Collection[str], sight: Sight | None = None
@@ -217,10 +220,6 @@ class StoredRows:
         for one in found:
             self._changes.tell([one], is_deleted=one.deleted_at is not None)
         return found
-
-    def _one(self, statement: Select[Any]) -> StoredFile | None:
-        found = self._list(statement)
-        return found[0] if found else None
 
     def _list(self, statement: Select[Any]) -> list[StoredFile]:
         return [stored_of(row) for row in self._connection.execute(statement).mappings()]
