@@ -12,7 +12,7 @@ import pytest
 import yarl
 
 from haulier.core.checksums import crc64nvme
-from haulier.errors import BadDigest, NoSuchUpload
+from haulier.errors import BadDigest, NoSuchObject, NoSuchUpload, ObjectChanged
 from haulier.store.base import ObjectOptions, StoreChecks
 from haulier.store.s3 import S3Store
 from haulier.store.s3_probe import object_tags
@@ -161,3 +161,37 @@ async def test_a_part_that_breaks_off_is_not_stored(store):
         await task
     assert await store.list_parts("k", upload_id) == []
     await store.abort_upload("k", upload_id)
+
+
+async def test_a_part_is_copied_from_another_object(store):
+    checked = store.with_checks(ALL_CHECKS)
+    source, content = "from/ä b+c%20~", noise(6 << 20)
+    etag = (await checked.put(source, content)).etag
+    upload_id = await checked.start_upload("to", ObjectOptions())
+    ends = [(1, 5 << 20), ((5 << 20) - 7, 6 << 20)]
+    receipts = [
+        await checked.copy_part("to", upload_id, number, source, *span, if_match=etag)
+        for number, span in enumerate(ends, start=1)
+    ]
+    pieces = [content[start:end] for start, end in ends]
+    assert [one.size_bytes for one in receipts] == [len(piece) for piece in pieces]
+    assert [one.crc64nvme for one in receipts] == [f"{crc64nvme(one):016x}" for one in pieces]
+    # The first is a byte short of what a part may be.
+    receipts[0] = await checked.copy_part("to", upload_id, 1, source, 0, 5 << 20)
+    whole = content[: 5 << 20] + pieces[1]
+    crc = f"{crc64nvme(whole):016x}"
+    await checked.complete_upload("to", upload_id, receipts, crc64nvme=crc)
+    assert await read_all(checked, "to") == whole
+
+
+async def test_what_can_not_be_copied_is_told(store):
+    etag = (await store.put("source", b"content")).etag
+    upload_id = await store.start_upload("to", ObjectOptions())
+    with pytest.raises(NoSuchObject):
+        await store.copy_part("to", upload_id, 1, "nothing", 0, 5)
+    with pytest.raises(ObjectChanged):
+        await store.copy_part("to", upload_id, 1, "source", 0, 5, if_match="0" * 32)
+    await store.copy_part("to", upload_id, 1, "source", 0, 5, if_match=etag)
+    await store.abort_upload("to", upload_id)
+    with pytest.raises(NoSuchUpload):
+        await store.copy_part("to", upload_id, 1, "source", 0, 5)

@@ -239,12 +239,20 @@ class CopyingStore(MultipartStore, Protocol):
     """Stores that make parts of what they have already."""
 
     async def copy_part(
-        self, key: str, upload_id: str, number: int, source_key: str, start: int, end: int
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        source_key: str,
+        start: int,
+        end: int,
+        *,
+        if_match: str | None = None,
     ) -> PartReceipt:
         """Store bytes `start` up to but not including `end` of `source_key` as a part.
 
-        Raises NoSuchUpload, NoSuchObject when there is no such source, RequestRejected when the
-        endpoint can't copy.
+        Raises NoSuchUpload, NoSuchObject when there is no such source, ObjectChanged when
+        `if_match` is not its ETag, RequestRejected when the endpoint can't copy.
         """
         ...
 

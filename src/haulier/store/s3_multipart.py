@@ -124,17 +124,28 @@ class S3Multipart(S3Objects):
         return PartReceipt(number=number, size_bytes=size_bytes, etag=etag, crc64nvme=found)
 
     async def copy_part(
-        self, key: str, upload_id: str, number: int, source_key: str, start: int, end: int
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        source_key: str,
+        start: int,
+        end: int,
+        *,
+        if_match: str | None = None,
     ) -> PartReceipt:
         """Store bytes `start` up to but not including `end` of `source_key` as a part.
 
         They don't come here. Raises NoSuchUpload, NoSuchObject when there is no such source,
-        RequestRejected where the endpoint can't copy.
+        ObjectChanged when `if_match` is not its ETag, RequestRejected where the endpoint can't
+        copy.
         """
         headers = {
             "x-amz-copy-source": quote(f"/{self.bucket}/{check_key(source_key)}"),
             "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
         }
+        if if_match is not None:
+            headers["x-amz-copy-source-if-match"] = f'"{if_match}"'
         what = f"part {number} of {self.url}/{key}"
         answer = await self.http.send(
             "PUT",

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from haulier import errors
 from haulier.store import s3_xml
-from haulier.store.base import ObjectInfo, ObjectOptions, PartReceipt
+from haulier.store.base import ObjectInfo, ObjectOptions
 from haulier.store.s3 import S3Store
 from haulier.store.s3_objects import accepted, object_info, option_headers
 from haulier.store.s3_probe import object_tags
@@ -118,35 +118,24 @@ async def copy_to_class(
     else:
         if "x-amz-tagging-count" in answer.headers:  # a copy in parts does not bring tags along
             options = replace(options, tags=await object_tags(store, key))
-        await _copy_in_parts(store, info, options, source, part_bytes)
+        await _copy_in_parts(store, info, options, part_bytes)
     return await store.head(key)
 
 
 async def _copy_in_parts(
-    store: S3Store,
-    info: ObjectInfo,
-    options: ObjectOptions,
-    source: dict[str, str],
-    part_bytes: int,
+    store: S3Store, info: ObjectInfo, options: ObjectOptions, part_bytes: int
 ) -> None:
-    upload_id = await store.start_upload(info.key, options)
+    key, upload_id = info.key, await store.start_upload(info.key, options)
     try:
         parts = []
         for number, start in enumerate(range(0, info.size_bytes, part_bytes), 1):
             end = min(start + part_bytes, info.size_bytes)
-            answer = await store.http.send(
-                "PUT",
-                info.key,
-                query={"partNumber": str(number), "uploadId": upload_id},
-                headers={**source, "x-amz-copy-source-range": f"bytes={start}-{end - 1}"},
-                missing=errors.NoSuchUpload,
+            parts.append(
+                await store.copy_part(key, upload_id, number, key, start, end, if_match=info.etag)
             )
-            root = accepted(answer, store.http.what("PUT", info.key))
-            etag = root.findtext("ETag", "").strip('"')
-            parts.append(PartReceipt(number=number, size_bytes=end - start, etag=etag))
-        await store.complete_upload(info.key, upload_id, parts)
+        await store.complete_upload(key, upload_id, parts)
     except BaseException:
-        await store.abort_upload(info.key, upload_id)
+        await store.abort_upload(key, upload_id)
         raise
 
 
