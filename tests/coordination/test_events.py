@@ -274,7 +274,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps)
 def test_whatever_happens_ann_misses_nothing_or_is_told_so(steps):
     asyncio.run(follow(steps))

@@ -58,7 +58,7 @@ def test_every_file_is_in_one_batch_and_no_limit_is_broken(
     assert len(batches) >= fewest_possible(sizes, most_bytes=most_bytes, most_files=most_files)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     sizes=st.lists(st.integers(1, 20), max_size=8), most_files=st.integers(1, 5)
 )  # fmt: skip

@@ -444,10 +444,10 @@ class DownloadMachine(RuleBasedStateMachine):
 
 
 TestDownloadMachine = DownloadMachine.TestCase
-TestDownloadMachine.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestDownloadMachine.settings = settings(max_examples=100, stateful_step_count=40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     etags=st.sampled_from(["strong", "weak", "none"]),
     dates=st.booleans(),

@@ -309,6 +309,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.processes
 async def test_a_killed_process_costs_only_what_was_not_yet_on_the_disk(case: Case) -> None:
     content = content_of(1, 8 * MIB)
     file = case.server.put("/film.mp4", content)
@@ -339,6 +340,7 @@ async def test_a_killed_process_costs_only_what_was_not_yet_on_the_disk(case: Ca
     assert receipt.crc64nvme == f"crc64nvme:{crc64nvme(content):016x}"
 
 
+@pytest.mark.processes
 async def test_kills_at_any_moment_never_mix_versions(case: Case) -> None:
     versions = [content_of(seed, 4 * MIB) for seed in range(6)]
     file = case.server.put("/film.mp4", versions[0])
@@ -542,6 +544,7 @@ async def test_an_object_replaced_midway_is_fetched_anew(
     assert receipt.restarts == 1
 
 
+@pytest.mark.processes
 async def test_memory_does_not_grow_with_the_file(case: Case) -> None:
     """The peak of a fresh process that downloads 128 MiB, over one that downloads 1 MiB."""
     peaks = []
