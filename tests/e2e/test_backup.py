@@ -206,6 +206,7 @@ async def test_a_killed_backup_leaves_the_one_before(data, tmp_path):
 
 async def test_a_killed_restore_is_no_server_and_can_be_done_again(data, tmp_path):
     target, again = tmp_path / "backup", tmp_path / "again"
+    (again / "lost+found").mkdir(parents=True)
     async with served(data) as http:
         for number in range(10):
             await put(http, f"{number}.bin", os.urandom(1000))

@@ -70,6 +70,41 @@ async def test_a_job_is_done_and_says_what_it_came_to(catalog):
     assert (done.state, done.result, done.attempts) == (JobState.COMPLETED, {"doubled": 42}, 1)
 
 
+async def test_jobs_about_one_thing_leave_room_for_those_about_others(catalog):
+    gate = asyncio.Event()
+
+    async def wait_if_slow(job):
+        if job.subject == "slow":
+            await gate.wait()
+        return Done()
+
+    slow = [await enqueue(catalog, subject="slow", priority=9) for _ in range(4)]
+    quick = [await enqueue(catalog, subject=subject) for subject in ("quick", None)]
+    kind = JobKind(name="work", run=wait_if_slow, at_once_of_subject=1)
+    async with running(catalog, kind, at_once=2):
+        for job in quick:
+            assert (await until(catalog, job)).state is JobState.COMPLETED
+        begun = [(await get(catalog, job)).attempts for job in slow]
+        assert sum(begun) == 1
+        gate.set()
+        for job in slow:
+            await until(catalog, job)
+
+
+async def test_a_runner_leaves_the_dead_of_other_kinds_to_others(catalog):
+    job = await enqueue(catalog, "of others")
+    long_ago = utc_now() - timedelta(hours=1)
+    await catalog.transaction(lambda tx: tx.jobs.claim(["of others"], utc_now(), long_ago))
+    done = await enqueue(catalog)
+
+    async def nothing(_):
+        return Done()
+
+    async with running(catalog, JobKind(name="work", run=nothing)):
+        await until(catalog, done)
+    assert (await get(catalog, job)).state is JobState.RUNNING
+
+
 async def test_a_ring_wakes_it_and_several_run_at_once(catalog):
     together = asyncio.Barrier(3)
 

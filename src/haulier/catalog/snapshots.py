@@ -96,6 +96,15 @@ def load_snapshot(source: Path, url: str | Path) -> None:
         _copy_sqlite(source / _FILE, target)
 
 
+def catalog_files(url: str | Path) -> frozenset[str]:
+    """Return the names of the files that SQLite keeps the catalog at `url` in."""
+    parsed = parse_url(url)
+    if not is_sqlite(parsed):
+        return frozenset()
+    name = Path(str(parsed.database)).name
+    return frozenset({name, f"{name}-wal", f"{name}-shm", f"{name}-journal"})
+
+
 def _copy_sqlite(source: Path, target: Path) -> None:
     """Copy by one step, which holds one snapshot of what others go on writing to."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from haulier._version import __version__
 from haulier.catalog.schema import HEAD
-from haulier.catalog.snapshots import Content, take_snapshot
+from haulier.catalog.snapshots import Content, catalog_files, take_snapshot
 from haulier.core.records import format_time, utc_now
 from haulier.errors import HaulierError, StorageFull, TargetUnreadable, UsageError
 from haulier.files.data_directory import LOCK, RESTORING, VERSION_FILE, locked_directory
@@ -211,13 +211,12 @@ class _Backup:
 
     def _others(self) -> Iterator[str]:
         """Return what else belongs to the server: secrets, recordings, pictures, archives."""
-        catalog = Path(str(self._catalog_url)).name
+        catalog = catalog_files(self._catalog_url)
         for folder, folders, names in os.walk(self._data):
             inside = Path(folder).relative_to(self._data)
             if inside == Path():
                 folders[:] = [one for one in folders if one not in _LEFT_OUT]
-                names = [one for one in names if one not in _LEFT_OUT]  # noqa: PLW2901 - a shorter list of the same
-                names = [one for one in names if not one.startswith(("catalog.db", catalog))]  # noqa: PLW2901
+                names = [one for one in names if one not in _LEFT_OUT | catalog]  # noqa: PLW2901 - a shorter list of the same
             if inside == Path(_CACHE):
                 folders[:] = [one for one in folders if one == _KEPT_OF_CACHE]
             for name in sorted(names):

@@ -44,6 +44,7 @@ _UNFINISHED = frozenset(
 )
 _WHY = "the server was restored from a backup"
 _BATCH = 100
+_OF_THE_DISK = "lost+found"
 
 
 def find_damage(backup: Path) -> list[str]:
@@ -114,7 +115,7 @@ def _fill(backup: Path, manifest: Manifest, data: Path, catalog_url: str | Path)
 
 def _clear(data: Path) -> None:
     """Empty a directory that a restore began to fill, and mark it as such."""
-    names = set(os.listdir(data)) - {LOCK}
+    names = set(os.listdir(data)) - {LOCK, _OF_THE_DISK}
     if names and RESTORING not in names:
         raise UsageError(
             f"{data} is not empty", hint="Restore into an empty directory, named by --data."
