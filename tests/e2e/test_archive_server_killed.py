@@ -35,7 +35,7 @@ def test_a_server_that_is_killed_loses_nothing_of_an_archive(tmp_path):
     headers = server.headers()
     folder = tmp_path / "media" / "film"
     folder.mkdir(parents=True)
-    (folder / "film.mp4").write_bytes(os.urandom(64 * MIB))
+    (folder / "film.mp4").write_bytes(os.urandom(24 * MIB))
     env = {
         **os.environ,
         "HAULIER_DATA": str(tmp_path / "client"),
@@ -44,7 +44,7 @@ def test_a_server_that_is_killed_loses_nothing_of_an_archive(tmp_path):
     }
     command = [sys.executable, "-m", "haulier.cli.main"]
     # Slow enough that there is a middle.
-    to = ["--to", server.url, "--limit-rate", "16M"]
+    to = ["--to", server.url, "--limit-rate", "2M"]
     with subprocess.Popen(
         [*command, "upload", "film", *to], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as client:

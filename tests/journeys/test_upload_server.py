@@ -11,6 +11,7 @@ from haulier.core.checksums import crc64nvme
 from haulier.core.records import OperationStatus
 from haulier.errors import AccessDenied, ConfigurationError, UsageError
 from haulier.journeys.archive.destination import Destination, OpenDestination
+from haulier.journeys.archive.doctor import examine
 from haulier.journeys.archive.open import SERVER_CHECKS, destination_of, open_archive
 from haulier.journeys.archive.upload import retry, upload
 from haulier.settings import Settings, settings_table
@@ -282,3 +283,12 @@ def test_what_is_no_servers_folder(settings, to):
     with pytest.raises(UsageError) as caught:
         destination_of(settings(), to)
     assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+async def test_the_doctor_tells_whose_files_they_are(files_server, settings):
+    name, token = new_account(files_server, quota=10 * MIB)
+    found = await examine(settings(HAULIER_TOKEN=token), to=files_server.url)
+    (server,) = [finding for finding in found if finding.name == "server"]
+    assert (server.state, server.detail) == ("ok", f"{name} keeps 0 B of 10 MiB there")
+    wrong = await examine(settings(HAULIER_TOKEN="another"), to=files_server.url)
+    assert [one.state for one in wrong if one.name == "server"] == ["problem"]
