@@ -459,3 +459,80 @@ async def test_many_at_once_stop_where_one_may_not(world):
     body = {"action": "delete", "ids": [first, second]}
     answer = await world.ask("bob", "POST", "/api/files/bulk", json=body)
     assert [one["status"] for one in answer.json()["items"]] == [404, 403]
+
+
+async def test_into_anothers_folder_by_every_way_in(world):
+    """Whose folder it is, that is whose file and quota it is."""
+    where = {"folder_id": world.folder}
+    ways = {
+        "put": ("PUT", "/api/content/in/put.bin", {"params": where, "content": b"abc"}),
+        "start": ("POST", "/api/files/upload/start",
+                  {"json": {"name": "start.bin", "size": 0, "folder": "in", **where}}),
+        "tus": ("POST", "/tus/", {"params": where, "content": b"abc", "headers": {
+            "Tus-Resumable": "1.0.0", "Upload-Length": "3", "Upload-Metadata": "filename dHVz",
+            "Content-Type": "application/offset+octet-stream"}}),
+        "resumable": ("POST", "/resumable/", {"params": where, "content": b"abc", "headers": {
+            "Upload-Complete": "?1", "Content-Disposition": 'attachment; filename="res.bin"'}}),
+    }  # fmt: skip
+    for level, status in ((None, 404), ("read", 403), ("write", 201)):
+        if level is not None:
+            await world.grant(level, folder=True)
+        for method, path, request in ways.values():
+            answer = await world.ask("bob", method, path, **request)
+            assert answer.status_code == status, (path, level, answer.text)
+    used = {name: (await world.services.accounts.get(name)).used_bytes for name in ("ann", "bob")}
+    assert used == {"ann": len(DATA) + 9, "bob": 0}
+    found = (await world.ask("ann", "GET", "/api/files")).json()["items"]
+    assert {(one["folder"], one["name"]) for one in found} == {
+        ("team/plan", "a.bin"), ("team/in", "put.bin"), ("team/in", "start.bin"),
+        ("team", "tus"), ("team", "res.bin"),
+    }  # fmt: skip
+    assert {one["owner"] for one in found} == {world.users["ann"].user_id}
+    assert await world.listed("bob", shared=False) == []
+    version = await world.ask("bob", "PUT", "/api/content/in/put.bin", params=where, content=b"d")
+    assert (version.status_code, version.json()["version"]) == (200, 2)
+
+
+async def test_what_is_on_its_way_follows_the_folder_and_the_permission(world):
+    await world.grant("write", folder=True)
+    start = {"name": "late.bin", "size": 3, "folder_id": world.folder}
+    begun = [
+        (await world.ask("bob", "POST", "/api/files/upload/start", json=start)).json()["session_id"]
+        for _ in range(2)
+    ]
+
+    async def finish(session_id):
+        return await world.ask(
+            "bob", "POST", f"/api/files/upload/{session_id}/chunk",
+            headers={"X-Chunk-Number": "1"}, content=b"abc",
+        )  # fmt: skip
+
+    for name in ("ann", "root", "eve"):
+        where = f"/api/files/upload/{begun[0]}"
+        assert (await world.ask(name, "GET", where)).status_code == 404, "it is Bob's to send"
+    await world.ask("ann", "PATCH", f"/api/folders/{world.folder}", json={"name": "crew"})
+    done = (await finish(begun[0])).json()["file"]
+    assert (done["folder"], done["owner"]) == ("crew", world.users["ann"].user_id)
+    await world.revoke(folder=True)
+    assert (await finish(begun[1])).status_code == 403
+    ann = await world.services.accounts.get("ann")
+    assert (ann.used_bytes, ann.reserved_bytes) == (len(DATA) + 3, 0)
+
+
+async def test_a_download_that_runs_may_end_and_the_next_range_is_refused(world):
+    await world.grant("read")
+    where = f"/api/files/{world.file['id']}/download"
+    stored = await world.services.library.get(world.users["bob"], world.file["id"])
+    reading = world.services.downloads.answer(stored)
+    sent = []
+
+    async def send(message):
+        if not sent:
+            await world.revoke(user="bob")
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "headers": [], "path": where, "state": {}}
+    await reading(scope, None, send)
+    assert b"".join(bytes(one.get("body", b"")) for one in sent) == DATA
+    answer = await world.ask("bob", "GET", where, headers={"Range": "bytes=5-"})
+    assert answer.status_code == 404

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, select, union_all
 
 from haulier.catalog.grant_tables import grants
 from haulier.catalog.stored_tables import stored_files
@@ -64,9 +64,9 @@ def _granted(connection: Connection, sight: Sight, before: str | None, limit: in
 
 
 def _in_folders(connection: Connection, sight: Sight, before: str | None, limit: int) -> list[str]:
-    _, in_folders = granted_ids(sight)
-    of_others = in_folders.where(_FILE.owner_id != sight.user_id)
-    some = list(connection.scalars(of_others.limit(_FEW)))
+    _, *in_folders = granted_ids(sight)
+    of_others = [one.where(_FILE.owner_id != sight.user_id) for one in in_folders]
+    some = list(connection.scalars(union_all(*of_others).limit(_FEW)))
     if len(some) < _FEW:
         return [one for one in some if before is None or one < before]
     owners = {owner_id for owner_id, _ in sight.roots or ()} - {sight.user_id}

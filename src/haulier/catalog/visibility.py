@@ -117,24 +117,27 @@ def visible_ids(sight: Sight) -> CompoundSelect[str]:
     )
 
 
-def granted_ids(sight: Sight) -> tuple[Select[str], Select[str]]:
-    """Return the ids of files that are granted one by one, and of those in granted folders."""
+def granted_ids(sight: Sight) -> tuple[Select[str], ...]:
+    """Return the ids of files that are granted one by one, and of those in granted folders.
+
+    The latter twice: of those directly in one, and of those that lie deeper. An index answers each
+    of these, and not both together.
+    """
     there = _FILE.deleted_at.is_(None)
     one_by_one = (
         select(_FILE.file_id)
         .join_from(grants, stored_files, _FILE.file_id == grants.c.resource_id)
         .where(grants.c.grantee.in_(sight.grantees), ~grants.c.is_folder, there)
     )
-    in_folders = (
+    lead, inner = type_coerce(folders.c.path, PLAIN_TEXT), type_coerce(_FILE.folder, PLAIN_TEXT)
+    directly, deeper = (
         _granted_folders(sight)
         .with_only_columns(_FILE.file_id)
-        .join(
-            stored_files,
-            and_(_FILE.owner_id == folders.c.owner_id, _lies_in(_FILE.folder, folders.c.path)),
-        )
+        .join(stored_files, and_(_FILE.owner_id == folders.c.owner_id, lies))
         .where(there)
+        for lies in (inner == lead, _lies_below(inner, lead))
     )
-    return one_by_one, in_folders
+    return one_by_one, directly, deeper
 
 
 def count_visible(connection: Connection, sight: Sight, most: int) -> int:
@@ -160,5 +163,9 @@ def _granted_folders(sight: Sight) -> Select[str]:
 def _lies_in(folder: Column[str], path: Column[str]) -> ColumnElement[bool]:
     lead = type_coerce(path, PLAIN_TEXT)
     inner = type_coerce(folder, PLAIN_TEXT)
+    return or_(inner == lead, _lies_below(inner, lead))
+
+
+def _lies_below(inner: ColumnElement[str], lead: ColumnElement[str]) -> ColumnElement[bool]:
     # "0" follows "/" as characters are compared here.
-    return or_(inner == lead, and_(inner >= lead + "/", inner < lead + "0"))
+    return and_(inner >= lead + "/", inner < lead + "0")

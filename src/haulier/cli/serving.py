@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haulier.cli import managing
 from haulier.cli.options import SIZES, DataOption
 
 if TYPE_CHECKING:
@@ -241,5 +242,6 @@ def create_token(
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     app.command(epilog=SIZES)(serve)
+    managing.register(users)
     app.add_typer(users, name="user")
     app.add_typer(tokens, name="token")

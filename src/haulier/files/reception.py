@@ -13,7 +13,9 @@ from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_t
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
 from haulier.errors import PreconditionFailed, QuotaExceeded
+from haulier.files.access import uploader_of
 from haulier.files.audit import AuditLog
+from haulier.files.destinations import current_folder
 from haulier.files.events import FileEvents
 
 ONLY_NEW = "only_new"
@@ -65,6 +67,7 @@ class Reception:
     def started(self, tx: Tx, session: UploadSession) -> None:
         """Set the announced size aside, for a file that may come in."""
         self._admit(tx, session)
+        session = replace(session, folder=current_folder(tx, session))
         check_conditions(tx, session)
         self.grew(tx, session, session.size_bytes or 0)
         self._events.upload_started(tx, session)
@@ -91,16 +94,18 @@ class Reception:
 
         Raises:
             PreconditionFailed: the file of its name is not as the upload supposes.
+            FilePermissionError: whoever uploads may not write there any more.
         """
         assert session.file_id is not None
         tx.users.release(session.owner_id, whole.size_bytes, whole.size_bytes)
         # After the owner's row was written, which makes others who complete wait.
+        session = replace(session, folder=current_folder(tx, session))
         check_conditions(tx, session)
         stored, is_new = self._record(tx, session, whole)
         self._events.upload_completed(tx, replace(session, file_id=stored.file_id))
         tell = self._events.file_created if is_new else self._events.file_updated
         tell(tx, stored)
-        self._tell(tx, stored)
+        self._tell(tx, stored, uploader_of(session))
         if self._scans:
             self._enqueue(tx, session, FileJob.SCAN, file_id=stored.file_id)
         if may_have_picture(stored):
@@ -122,14 +127,14 @@ class Reception:
         tx.users.release(session.owner_id, reserved)
         self._events.upload_failed(tx, session)
 
-    def _tell(self, tx: Tx, stored: StoredFile) -> None:
+    def _tell(self, tx: Tx, stored: StoredFile, uploader_id: str | None) -> None:
         if self._audit is None:
             return
-        owner = tx.users.get(stored.owner_id)
+        uploader = None if uploader_id is None else tx.users.get(uploader_id)
         self._audit.append(
             tx,
             "file stored",
-            actor=None if owner is None else owner.name,
+            actor=None if uploader is None else uploader.name,
             object_id=stored.file_id,
             details={"name": stored.name, "folder": stored.folder, "size": stored.size_bytes},
         )
@@ -169,7 +174,7 @@ class Reception:
             utc_now(),
             payload=payload,
             subject=session.file_id,
-            owner_id=session.owner_id,
+            owner_id=uploader_of(session) if kind is FileJob.VERIFY else session.owner_id,
             priority=_PRIORITIES[kind],
             max_attempts=_ATTEMPTS.get(kind, _ATTEMPTS_OTHERWISE),
         )

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.file_names import clean_name
 from haulier.core.sessions.session import Order
 from haulier.files.access import check_upload
 from haulier.files.reception import IF_MATCH, ONLY_NEW
 from haulier.server.bodies import body_of, length_of
 from haulier.server.identity import TheServices, Writer
+from haulier.server.receiving import FolderId, destination
 from haulier.server.shown import metadata_of
 from haulier.transfer.sessions.engine import NewUpload
 
@@ -19,11 +20,14 @@ router = APIRouter(prefix="/api/content", tags=["uploads"])
 
 
 @router.put("/{path:path}", status_code=201)
-async def put_content(path: str, request: Request, user: Writer, services: TheServices) -> Response:
+async def put_content(
+    path: str, request: Request, user: Writer, services: TheServices, folder_id: FolderId = None
+) -> Response:
     """Keep the request's body as a file; its folder and name are the path.
 
     Where a file of that name lies already this is a new version of it; with `If-None-Match: *`
-    it is refused then, and with `If-Match` when that file is not the one meant.
+    it is refused then, and with `If-Match` when that file is not the one meant. With `folder_id`
+    the path begins in that folder, which may be another's.
     """
     check_upload(user)
     details = {}
@@ -32,16 +36,17 @@ async def put_content(path: str, request: Request, user: Writer, services: TheSe
     if "if-match" in request.headers:
         details[IF_MATCH] = request.headers["if-match"]
     folder, _, name = path.rpartition("/")
+    where = await destination(services, user, folder, folder_id)
     length = length_of(request)
     session = await services.engine.start(
         NewUpload(
-            owner_id=user.user_id,
+            owner_id=where.owner_id,
             name=clean_name(name),
-            folder=clean_folder(folder),
+            folder=where.folder,
             size_bytes=length,
             order=Order.SEQUENTIAL,
             mime_type=request.headers.get("content-type"),
-            details=details,
+            details={**where.details, **details},
         )
     )
     try:

@@ -14,13 +14,13 @@ from haulier.files.access import Scope
 from haulier.files.library import FileChange, version_of
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.json_route import JsonRoute
+from haulier.server.receiving import ID_PATTERN
 from haulier.server.services import Services
 from haulier.server.shown import metadata_of, page_of
 
 router = APIRouter(prefix="/api/files", tags=["files"], route_class=JsonRoute)
 
 _MOST_VERSIONS = 2**31 - 1
-ID_PATTERN = "^[0-9a-z]{20,32}$"
 Number = Annotated[int, Path(ge=1, le=_MOST_VERSIONS)]
 WantedVersion = Annotated[int | None, Query(ge=1, le=_MOST_VERSIONS)]
 IfMatch = Annotated[str | None, Header(max_length=1024)]

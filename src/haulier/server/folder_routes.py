@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from haulier.core.accounts import Folder
 from haulier.core.grants import Level
 from haulier.files.access import Scope
-from haulier.server.file_routes import ID_PATTERN
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.json_route import JsonRoute
+from haulier.server.receiving import ID_PATTERN
 from haulier.server.shown import folder_of
 
 router = APIRouter(prefix="/api/folders", tags=["folders"], route_class=JsonRoute)

@@ -176,6 +176,11 @@ class FileUploadRequest(BaseModel):
     chunk_size: int | None = Field(default=None, ge=1, le=_LARGEST_CHUNK_BYTES)
     tags: dict[str, str] = Field(default_factory=dict, max_length=50)
     folder: str | None = Field(default=None, max_length=1024)
+    folder_id: str | None = Field(
+        default=None,
+        pattern="^[0-9a-z]{20,32}$",
+        description="of a folder in which one may write, also another's; `folder` is below it",
+    )
 
 
 class FileUploadSession(_Answer):

@@ -66,7 +66,7 @@ _CHUNK = _Answers(
 _TUS = (412, 503)
 _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("post", "/api/files/upload/start"): _Answers(
-        {201: models.FileUploadSession}, (413, 502, 503, 507)
+        {201: models.FileUploadSession}, (404, 413, 502, 503, 507)
     ),
     ("get", "/api/files/upload"): _Answers({200: models.OpenUploads}),
     ("post", "/api/files/upload/{session_id}/chunk"): _CHUNK,
@@ -119,7 +119,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("options", "/resumable/"): _Answers({204: None}),
     ("options", "/resumable/{session_id}"): _Answers({204: None}),
     ("post", "/resumable/"): _Answers(
-        {201: models.FileMetadata, 202: models.FileChunk}, _TAKES_BYTES,
+        {201: models.FileMetadata, 202: models.FileChunk}, (404, *_TAKES_BYTES),
         ("Upload-Complete", "Upload-Length", "Upload-Draft-Interop-Version", "Repr-Digest",
          "Content-Digest", "Content-Disposition"),
         (_MEDIA,),

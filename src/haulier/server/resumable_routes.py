@@ -30,6 +30,7 @@ from haulier.server.identity import TheServices, Writer
 from haulier.server.job_routes import job_of
 from haulier.server.places import RESUMABLE
 from haulier.server.problems import error_answer
+from haulier.server.receiving import FolderId, destination
 from haulier.server.services import Services
 from haulier.server.tus_routes import OwnSession, location_of, media_type_of, refuse_ended
 from haulier.server.upload_routes import file_of
@@ -49,8 +50,13 @@ async def offer(services: TheServices) -> Response:
 
 @router.post("", include_in_schema=False)
 @router.post("/", status_code=201)
-async def create(request: Request, user: Writer, services: TheServices) -> Response:
-    """Begin an upload; with `Upload-Complete: ?1` the body is all of it."""
+async def create(
+    request: Request, user: Writer, services: TheServices, folder_id: FolderId = None
+) -> Response:
+    """Begin an upload; with `Upload-Complete: ?1` the body is all of it.
+
+    With `folder_id` the file goes into that folder, which may be another's.
+    """
     check_upload(user)
     if request.headers.get("content-encoding", "identity") != "identity":
         raise UnsupportedContent("files are kept as they are; send this one without an encoding")
@@ -59,9 +65,12 @@ async def create(request: Request, user: Writer, services: TheServices) -> Respo
         piece = resumable.read_creation(request.headers, length)
     except InconsistentLength as exc:
         return _typed(error_answer(request, exc), resumable.INCONSISTENT_LENGTH)
+    where = await destination(services, user, None, folder_id)
     session = await services.engine.start(
         NewUpload(
-            owner_id=user.user_id,
+            owner_id=where.owner_id,
+            folder=where.folder,
+            details=where.details,
             name=_name_of(request),
             size_bytes=piece.size_bytes,
             order=Order.SEQUENTIAL,

@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Send
 
-from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.file_names import clean_name
 from haulier.core.sessions import tus
 from haulier.core.sessions.session import Order, SessionStatus, UploadSession
 from haulier.errors import (
@@ -30,6 +30,7 @@ from haulier.server.bodies import body_of, length_of
 from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.places import TUS, is_below
 from haulier.server.problems import error_answer
+from haulier.server.receiving import FolderId, destination
 from haulier.transfer.sessions.engine import NewUpload
 from haulier.transfer.sessions.joining import Joiner
 
@@ -108,11 +109,14 @@ async def offer(services: TheServices) -> Response:
 
 @router.post("", include_in_schema=False)
 @router.post("/", status_code=201)
-async def create(request: Request, user: Writer, services: TheServices) -> Response:
+async def create(
+    request: Request, user: Writer, services: TheServices, folder_id: FolderId = None
+) -> Response:
     """Begin an upload, with its first bytes where the client sends them along.
 
     The metadata `folder` says where the file goes, `tags` (a JSON object) what it is tagged with.
-    With `If-None-Match: *` the upload is refused where there is a file of its name.
+    With `If-None-Match: *` the upload is refused where there is a file of its name. With
+    `folder_id` the file goes into that folder, which may be another's.
     """
     check_upload(user)
     check_version(request)
@@ -120,7 +124,9 @@ async def create(request: Request, user: Writer, services: TheServices) -> Respo
     named = tus.parse_metadata(creation.metadata)
     name = clean_name(named.get("filename") or named.get("name") or "upload")
     mime_type = named.get("filetype") or named.get("type")
-    folder = clean_folder(named.get("folder", ""))
+    if creation.concat is not None and folder_id is not None:
+        raise ValidationError("parts are joined in one's own folders alone")
+    where = await destination(services, user, named.get("folder"), folder_id)
     tags = tus.read_tags(named.get("tags", ""))
     if creation.parts:
         final = await services.joiner.begin(
@@ -134,14 +140,14 @@ async def create(request: Request, user: Writer, services: TheServices) -> Respo
         return Response(status_code=201, headers=location_of(request, final), background=joining)
     session = await services.engine.start(
         NewUpload(
-            owner_id=user.user_id,
+            owner_id=where.owner_id,
             name=name,
             size_bytes=creation.size_bytes,
             order=Order.SEQUENTIAL,
             mime_type=mime_type,
-            folder=folder,
+            folder=where.folder,
             tags=tags,
-            details={**creation.details, **_conditions(request)},
+            details={**creation.details, **where.details, **_conditions(request)},
         )
     )
     location = location_of(request, session)
@@ -199,7 +205,7 @@ async def terminate(session: TusSession, services: TheServices) -> Response:
 
 
 @router.get("/{session_id}", response_class=Response)
-async def content(session: OwnSession, services: TheServices) -> Response:
+async def content(session: OwnSession, user: CurrentUser, services: TheServices) -> Response:
     """Return the file of a completed upload."""
     refuse_ended(session)
     file_id = session.file_id
@@ -208,6 +214,8 @@ async def content(session: OwnSession, services: TheServices) -> Response:
     stored = await services.catalog.read(lambda tx: tx.stored.of_content(file_id))
     if stored is None or stored.deleted_at is not None:
         raise NoSuchSession("the file was deleted")
+    # Who uploaded it may not see it for ever, where it is another's.
+    await services.library.get(user, stored.file_id)
     services.scan_policy.check(stored)
     return services.downloads.answer(stored)
 

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import User
-from haulier.core.file_names import clean_folder, clean_name
+from haulier.core.file_names import clean_name
 from haulier.core.records import format_time, utc_now
 from haulier.core.sessions.session import (
     Order,
@@ -20,12 +20,13 @@ from haulier.core.sessions.session import (
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import FileSizeError, UsageError, ValidationError
-from haulier.files.access import Scope, check_upload, may_continue
+from haulier.files.access import Scope, may_continue
 from haulier.server.chunk_bodies import read_chunk
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.job_routes import job_of
 from haulier.server.json_route import JsonRoute
 from haulier.server.models import FileUploadRequest
+from haulier.server.receiving import destination
 from haulier.server.services import Services
 from haulier.server.shown import metadata_of
 from haulier.transfer.sessions.engine import ChunkReceipt, NewUpload
@@ -148,18 +149,19 @@ async def cancel(session: OwnChunks, services: TheServices) -> Response:
 
 async def begin(services: Services, user: User, given: FileUploadRequest) -> UploadSession:
     """Begin a session of numbered chunks for `user`."""
-    check_upload(user)
+    where = await destination(services, user, given.folder, given.folder_id)
     try:
         return await services.engine.start(
             NewUpload(
-                owner_id=user.user_id,
+                owner_id=where.owner_id,
                 name=clean_name(given.name),
                 size_bytes=given.size,
                 order=Order.CHUNKED,
                 chunk_size=given.chunk_size,
                 mime_type=given.mime_type,
                 wanted_checksum=given.checksum,
-                folder=clean_folder(given.folder or ""),
+                folder=where.folder,
+                details=where.details,
                 tags=given.tags,
             )
         )

@@ -29,6 +29,7 @@ from haulier.errors import (
     ChunksMissing,
     ContentRefused,
     ExternalServiceError,
+    FilePermissionError,
     PreconditionFailed,
     SessionConflict,
     SessionGone,
@@ -67,7 +68,7 @@ class SessionHooks(Protocol):
     def completed(self, tx: Tx, session: UploadSession, whole: WholeFile) -> None:
         """A file lies at its place under `session.file_id`: record it.
 
-        With PreconditionFailed the session fails, and the file is removed.
+        With PreconditionFailed and FilePermissionError the session fails, and the file is removed.
         """
 
     def ended(self, tx: Tx, session: UploadSession) -> None:
@@ -265,7 +266,7 @@ class Finisher:
 
         try:
             await self._catalog.transaction(record)
-        except PreconditionFailed as exc:
+        except (PreconditionFailed, FilePermissionError) as exc:
             await self.fail(session, exc.message)
             raise
         self._hashes.forget(session.session_id)

@@ -16,6 +16,7 @@ from haulier.errors import (
     ChecksumMismatch,
     ContentRefused,
     ExternalServiceError,
+    FilePermissionError,
     LockBusy,
     PreconditionFailed,
     SessionGone,
@@ -32,6 +33,7 @@ _NOT_FINISHED = (
     ExternalServiceError,
     LockBusy,
     PreconditionFailed,
+    FilePermissionError,
     SessionGone,
 )
 _ENDED = frozenset(
