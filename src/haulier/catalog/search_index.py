@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from haulier.catalog.search_tables import as_fts5, as_tsvector, file_search, file_words
-from haulier.catalog.upsert import chunks, upsert
+from haulier.catalog.upsert import chunks
 from haulier.core.accounts import StoredFile
 from haulier.core.file_words import marks_of_file, words_of_file
 from haulier.core.words import fold
@@ -54,7 +54,11 @@ class SearchIndex:
             }
             for one in files
         ]
-        upsert(self._connection, file_search, rows, key=["number"])
+        if len(new) < len(files):
+            # An upsert is compiled anew each time.
+            here = _ROW.number.in_(list(numbers.values()))
+            self._connection.execute(delete(file_search).where(here))
+        self._connection.execute(insert(file_search), rows)
         spelled = as_fts5 if self._dialect == "sqlite" else as_tsvector
         words = [
             {
