@@ -33,6 +33,24 @@ async def test_each_caller_has_its_share(limiters):
     assert (await one.take("b")).headers()["RateLimit-Remaining"] == "2"
 
 
+async def test_what_came_in_the_window_before_counts_less_and_less():
+    now = 600.0
+    limiter = RateLimiter("4/minute", clock=lambda: now)
+    for _ in range(4):
+        allowance = await limiter.take("a")
+    assert (allowance.remaining, allowance.reset_s) == (0, 60)
+    now = 660.0
+    with pytest.raises(TooManyRequests):
+        await limiter.take("a")
+    now = 690.0
+    assert [(await limiter.take("a")).remaining for _ in range(2)] == [1, 0]
+    with pytest.raises(TooManyRequests) as caught:
+        await limiter.take("a")
+    assert caught.value.retry_after_s <= 15, "one of the four before is forgotten then"
+    now = 800.0
+    assert (await limiter.take("a")).remaining == 3
+
+
 async def test_without_redis_each_process_counts_for_itself(tmp_path):
     async with a_link(f"unix://{tmp_path}/nothing", new_prefix()) as link:
         limiter = RedisRateLimiter(link, "test", "1/hour")
@@ -48,10 +66,9 @@ def test_what_is_no_rate_is_told(rate):
 
 
 @pytest.mark.parametrize("jump_s", [-86400, 86400])
-async def test_a_clock_that_was_set_shuts_nobody_out(monkeypatch, jump_s):
+async def test_a_clock_that_was_set_shuts_nobody_out(jump_s):
     began, ahead_s = time.time(), 0.0
-    monkeypatch.setattr(time, "time", lambda: began + ahead_s)
-    limiter = RateLimiter("2/minute")
+    limiter = RateLimiter("2/minute", clock=lambda: began + ahead_s)
     for _ in range(2):
         await limiter.take("ann")
     with pytest.raises(TooManyRequests):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,19 +51,18 @@ class Limiter(Protocol):
 
 
 class RateLimiter:
-    """Counts in this process.
+    """Counts in this process: what came in this window, and a share of what came in the one before.
 
     Args:
         rate: `N/second`, `N/minute` or `N/hour`.
+        clock: seconds since 1970.
 
     Raises:
         ConfigurationError: it is none of these.
     """
 
-    def __init__(self, rate: str) -> None:
+    def __init__(self, rate: str, *, clock: Callable[[], float] = time.time) -> None:
         from limits import parse
-        from limits.storage import MemoryStorage
-        from limits.strategies import SlidingWindowCounterRateLimiter
 
         try:
             self._rate = parse(rate)
@@ -69,7 +70,10 @@ class RateLimiter:
             raise ConfigurationError(
                 f"{rate!r} is no rate", hint="Write it as 10/minute: N/second, N/minute or N/hour."
             ) from None
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._clock = clock
+        self._window = 0
+        self._before: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
 
     @property
     def most(self) -> int:
@@ -87,12 +91,24 @@ class RateLimiter:
 
     async def take(self, caller: str) -> Allowance:
         """See `Limiter.take`."""
-        taken = self._limiter.hit(self._rate, caller)
-        stats = self._limiter.get_window_stats(self._rate, caller)
-        reset_s = max(1, round(stats.reset_time - time.time()))
+        windows = self._clock() / self.span_s
+        self._turn_to(int(windows))
+        left = 1 - windows % 1
+        before, count = self._before.get(caller, 0), self._counts.get(caller, 0)
+        taken = math.floor(before * left + count) < self.most
+        if taken:
+            count = self._counts[caller] = count + 1
+        # There is more as soon as one of those before is too old to count, or all of these are.
+        share = left % (1 / before) if before else left
+        reset_s = max(1, round(self.span_s * share))
         if not taken:
             raise TooManyRequests(
-                f"more than {self.most} requests in {self.span_s} s",
-                retry_after_s=reset_s,
+                f"more than {self.most} requests in {self.span_s} s", retry_after_s=reset_s
             )
-        return Allowance(self._rate.amount, stats.remaining, reset_s)
+        return Allowance(self.most, self.most - math.floor(before * left + count), reset_s)
+
+    def _turn_to(self, window: int) -> None:
+        if window == self._window:
+            return
+        self._before = self._counts if window == self._window + 1 else {}
+        self._window, self._counts = window, {}
