@@ -19,6 +19,7 @@ from haulier.core.bitrate import (
     packets_in,
     plan_audio,
     plan_video,
+    seen_need,
     transparent_bps,
     video_bps_for,
 )
@@ -161,6 +162,16 @@ def test_more_bytes_never_give_a_smaller_picture(footage, one, other):
         except DoesNotFit:
             plans.append(0)
     assert plans == sorted(plans)
+
+
+@pytest.mark.parametrize(("is_still", "size"), [(False, (426, 240)), (True, (640, 360))])
+def test_pictures_that_stand_still_need_no_more_at_more_frames(is_still, size):
+    footage = film(duration_s=8, size=(640, 360), video_bps=600_000)
+    looked_at = plan_video(footage, 150_000, name="slides.mp4")
+    assert (looked_at.width, looked_at.fps) == (426, 15)
+    need = seen_need(looked_at, bits=660_000, frames=120, quantizer=15.45, is_still=is_still)
+    plan = plan_video(footage, 150_000, name="slides.mp4", seen=need)
+    assert (plan.width, plan.height, plan.fps) == (*size, 30)
 
 
 def test_a_refusal_tells_what_would_fit_and_how_long_it_may_be():

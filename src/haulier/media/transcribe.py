@@ -151,7 +151,8 @@ class PocketsphinxTranscriber:
 class WhisperTranscriber:
     """Recognises speech in many languages with faster-whisper or openai-whisper.
 
-    Neither is installed with haulier, nor are weights downloaded. A run takes 2 MB of memory for
+    Neither is installed with haulier, nor are weights downloaded; it is tested with stand-ins for
+    their Python interfaces, not with real weights. A run takes 2 MB of memory for
     each minute of sound beside the model; a crash or cancellation ends its process alone.
 
     Args:
