@@ -352,6 +352,11 @@ class ChatSettings(_Group):
     upload_keep_failed_hours: Annotated[int, Field(ge=0)] = _setting(
         24, "UPLOAD_KEEP_FAILED_HOURS", meaning="how long downloads stay that were not delivered"
     )
+    upload_link_hours: Annotated[int, Field(ge=1, le=168)] = _setting(
+        72,
+        "UPLOAD_LINK_HOURS",
+        meaning="how long links are good to what no message can hold, where AWS_S3_BUCKET is set",
+    )
     compression_max_concurrent: Annotated[int, Field(ge=1, le=64)] = _setting(
         2, "COMPRESSION_MAX_CONCURRENT", meaning="how many files are made smaller at once"
     )

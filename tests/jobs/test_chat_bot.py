@@ -94,10 +94,14 @@ async def bot(server: DiscordServer, data: Path, **more: Any) -> AsyncIterator[N
             await running
 
 
-async def until(what: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(120):
-        while not (found := what()):
-            await asyncio.sleep(0.02)
+async def until(what: Callable[[], Any], server: DiscordServer | None = None) -> Any:
+    try:
+        async with asyncio.timeout(120):
+            while not (found := what()):
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        said = [] if server is None else [each.content for each in answers(server)]
+        raise AssertionError(f"it did not come; the bot said {said}") from None
     return found
 
 
@@ -233,8 +237,8 @@ async def test_limits_of_persons_and_places(
 
 async def test_preferences_are_kept(server: DiscordServer, site: Site, tmp_path: Path) -> None:
     async with bot(server, tmp_path):
-        await server.say("$preferences preset=fast notify=yes")
-        await until(lambda: said(server, "preset=fast notify=yes"))
+        await server.say("$preferences preset=fast notify=yes original=yes")
+        await until(lambda: said(server, "preset=fast notify=yes original=yes"))
         await server.say("$preferences preset=ugly")
         await until(lambda: said(server, "is not understood"))
     async with bot(server, tmp_path):
@@ -312,7 +316,7 @@ async def test_what_is_too_large_is_made_to_fit(
     async with bot(server, tmp_path / "data", DISCORD_LIMIT_MB=2):
         await server.say("$preferences preset=fast")
         await server.say(f"$download {site.url}/noise.mp4")
-        status = await until(lambda: said(server, "Uploaded 1 file"))
+        status = await until(lambda: said(server, "Uploaded 1 file"), server)
     assert "compressed" in status.content
     [delivery] = server.state.deliveries
     assert len(delivery.attachments[0].content) < 2 * MIB

@@ -124,7 +124,9 @@ class Preferences(JsonRecord):
     Attributes:
         preset: `fast`, `balanced` or `quality`, for what has to be made smaller.
         notify: be mentioned when it has ended.
+        keep_original: be given a link to what had to be made smaller, where a bucket is set.
     """
 
     preset: str = "balanced"
     notify: bool = False
+    keep_original: bool = False

@@ -6,8 +6,8 @@ and what happened inside goes to the log.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -31,6 +31,7 @@ BIN = "\N{WASTEBASKET}"
 _SHORT_ID_CHARS = 6
 _MOST_SHOWN = 10
 _PRESETS = ("fast", "balanced", "quality")
+_ANSWERS = {"yes": True, "no": False}
 _log = logging.getLogger(__name__)
 
 
@@ -227,13 +228,17 @@ class Requests(commands.Cog):
 
     @commands.command(name="preferences")
     async def preferences(self, context: Context[Any], *changes: str) -> None:
-        """Show or change what you like: `$preferences preset=fast notify=yes`."""
+        """Show or change what you like: `$preferences preset=fast notify=yes original=yes`."""
         subject = f"{PLATFORM}:{context.author.id}"
         liked = self._bot.book.load(subject)
         if changes:
             liked = _changed(liked, changes)
             self._bot.book.save(subject, liked)
-        await context.reply(f"preset={liked.preset} notify={'yes' if liked.notify else 'no'}")
+        answers = {value: word for word, value in _ANSWERS.items()}
+        await context.reply(
+            f"preset={liked.preset} notify={answers[liked.notify]} "
+            f"original={answers[liked.keep_original]}"
+        )
 
     @commands.Cog.listener()
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
@@ -275,19 +280,20 @@ def _options(given: Sequence[str]) -> dict[str, bool]:
 
 
 def _changed(liked: Preferences, changes: Sequence[str]) -> Preferences:
-    preset, notify = liked.preset, liked.notify
     for one in changes:
-        match = re.fullmatch(r"(preset)=(\w+)|(notify)=(yes|no)", one.casefold())
-        if match is None or (match[1] and match[2] not in _PRESETS):
+        name, _, value = one.casefold().partition("=")
+        if name == "preset" and value in _PRESETS:
+            liked = dataclasses.replace(liked, preset=value)
+        elif name == "notify" and value in _ANSWERS:
+            liked = dataclasses.replace(liked, notify=_ANSWERS[value])
+        elif name == "original" and value in _ANSWERS:
+            liked = dataclasses.replace(liked, keep_original=_ANSWERS[value])
+        else:
             raise UsageError(
                 f"{one!r} is not understood",
-                hint=f"Write preset={', preset='.join(_PRESETS)}, notify=yes or notify=no.",
+                hint=f"Write preset={', preset='.join(_PRESETS)}, notify=yes or original=yes.",
             )
-        if match[1]:
-            preset = match[2]
-        else:
-            notify = match[4] == "yes"
-    return Preferences(preset=preset, notify=notify)
+    return liked
 
 
 async def _tell_place(edit: Callable[..., Any], ticket: TicketLike) -> None:

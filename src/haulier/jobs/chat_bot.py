@@ -67,7 +67,12 @@ async def run_discord_bot(
         manager = await stack.enter_async_context(UploadManager(settings=settings, catalog=catalog))
 
         def managers(liked: Preferences) -> UploadManager:
-            return UploadManager(settings=settings, catalog=catalog, preset=liked.preset)
+            return UploadManager(
+                settings=settings,
+                catalog=catalog,
+                preset=liked.preset,
+                keep_originals=liked.keep_original,
+            )
 
         work = ChatWork(
             desk=desk,

@@ -111,12 +111,13 @@ class ChatWork:
             await status.tell(_kept(fetched), at_once=True)
             return {"files": [path.name for path in fetched.files]}
         preferences = self._preferences(request.subject)
+        heard = _Heard(status)
         async with self._managers(preferences) as manager:
             manager.register_processor(
-                request.platform, _Quiet(self._processors[request.platform], status)
+                request.platform, _Quiet(self._processors[request.platform], heard)
             )
             result = await manager.process_downloaded_files(folder, ctx, request.platform)
-        await self._tell_end(request, preferences, result, status)
+        await self._tell_end(request, preferences, result, heard)
         operation = await self._delivered(folder, request, ended=False)
         return {} if operation is None else _outcome(operation)
 
@@ -125,9 +126,10 @@ class ChatWork:
         request: ChatRequest,
         preferences: Preferences,
         result: UploadResult,
-        status: StatusLine,
+        status: _Heard,
     ) -> None:
-        lines = [result.message, result.error or ""]
+        """Add to the last words what went wrong, and who wants to know."""
+        lines = [status.last, result.error or ""]
         if preferences.notify:
             lines.append(f"<@{request.user_id}>")
         await status.tell("\n".join(line for line in lines if line), at_once=True)
@@ -167,6 +169,18 @@ class ChatWork:
             fetched = dataclasses.replace(fetched, files=files)
         await asyncio.to_thread(_note, note, fetched)
         return fetched
+
+
+class _Heard:
+    """A status line that knows what was told last."""
+
+    def __init__(self, inner: StatusLine) -> None:
+        self._inner = inner
+        self.last = ""
+
+    async def tell(self, text: str, *, at_once: bool = False) -> None:
+        self.last = text
+        await self._inner.tell(text, at_once=at_once)
 
 
 class _Quiet(BaseUploadProcessor):

@@ -25,7 +25,7 @@ from haulier.testing.discord_state import (
 _MOST_FILES = 10
 _MOST_CHARS = 2000
 _MOST_NONCE_CHARS = 25
-_MOST_BODY_BYTES = 1 << 30
+MOST_BODY_BYTES = 1 << 30
 _VIA = "1.1 google"
 
 
@@ -75,7 +75,7 @@ class DiscordApi:
 
     def app(self) -> web.Application:
         """Return the application."""
-        app = web.Application(middlewares=[self._guard], client_max_size=_MOST_BODY_BYTES)
+        app = web.Application(middlewares=[self._guard], client_max_size=MOST_BODY_BYTES)
         app.router.add_get("/users/@me", self._me)
         app.router.add_get("/oauth2/applications/@me", self._application)
         app.router.add_get("/gateway", self._gateway)

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
-from haulier.testing.discord_api import DiscordApi
+from haulier.testing.discord_api import MOST_BODY_BYTES, DiscordApi
 from haulier.testing.discord_state import (
     APPLICATION_ID,
     BOT_ID,
@@ -57,7 +57,7 @@ class DiscordServer:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
+        app = web.Application(client_max_size=MOST_BODY_BYTES)  # the outer one's counts
         api = DiscordApi(self.state, lambda: self.url, self.tell)
         app.add_subapp("/api/v10", api.app())
         app.router.add_get("/gateway", self._gateway)

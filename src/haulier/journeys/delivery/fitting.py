@@ -36,14 +36,20 @@ class Fitted:
     Attributes:
         files: those that fit, in the order they were given.
         failures: advice for each that does not.
+        too_large: those that can't be made to fit.
         remarks: what was compressed from what.
         attempts: how many were to be made smaller.
+        links: to those that no message can hold, a line each.
+        originals: links to what was made smaller, where that is wanted.
     """
 
     files: list[MediaFile] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    too_large: list[MediaFile] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     attempts: int = 0
+    links: list[str] = field(default_factory=list)
+    originals: list[str] = field(default_factory=list)
 
 
 class Fitter:
@@ -93,6 +99,7 @@ class Fitter:
             copy = made.get(file.path, file)
             if isinstance(copy, str):
                 fitted.failures.append(copy)
+                fitted.too_large.append(file)
                 continue
             fitted.files.append(copy)
             if copy is not file:

@@ -22,6 +22,7 @@ from haulier.errors import HaulierError, UnknownReference
 from haulier.journeys.archive.open import open_catalog
 from haulier.journeys.delivery.fitting import Fitted, Fitter, open_fitter
 from haulier.journeys.delivery.ledger import CatalogLedger, open_ledger
+from haulier.journeys.delivery.link_shelf import LinkShelf
 from haulier.journeys.delivery.rooms import claimed, clean_up, mark_kept, remove_expired
 from haulier.journeys.sending import open_max_client, open_max_files
 from haulier.max.client import MaxClient
@@ -55,6 +56,7 @@ class UploadManager:
         settings: of the process; read when left out.
         catalog: where deliveries are recorded; the one that the settings name when left out.
         preset: how much time is taken for what has to be made smaller: fast, balanced, quality.
+        keep_originals: hand out links to what was made smaller, where AWS_S3_BUCKET is set.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class UploadManager:
         settings: Settings | None = None,
         catalog: Catalog | None = None,
         preset: str = Preset.BALANCED,
+        keep_originals: bool = False,
     ) -> None:
         self._settings = settings or Settings.load()
         self._chat = self._settings.chat
+        self._keep_originals = keep_originals
         self._catalog = catalog
         self._own_catalog: Catalog | None = None
         self._opening = asyncio.Lock()
@@ -142,7 +146,8 @@ class UploadManager:
         except HaulierError as error:
             # Before anything was recorded: somebody else is at it.
             result, fitted = _failed(platform, error), Fitted()
-        await status.tell("\n".join([result.message, *fitted.remarks]), at_once=True)
+        told = [result.message, *fitted.remarks, *fitted.links, *fitted.originals]
+        await status.tell("\n".join(told), at_once=True)
         return result
 
     async def handle_upload_errors(self, result: UploadResult, ctx: Any) -> None:
@@ -164,6 +169,8 @@ class UploadManager:
             size = format_size(sum(file.size_bytes for file in files))
             await status.tell(f"Found {counted(len(files))} ({size}).")
             fitted = await self._fitter.fit(files, processor.limit_bytes(ctx), status)
+            if self._settings.s3.bucket is not None:
+                await self._link(fitted, status)
             result = await processor.deliver(
                 fitted.files, ctx, platform, ledger=ledger, status=status
             )
@@ -171,6 +178,35 @@ class UploadManager:
             _log.exception("the delivery of %s failed", root.name)
             return _failed(platform, error), fitted
         return _with_fitting(result, fitted, platform), fitted
+
+    async def _link(self, fitted: Fitted, status: StatusLine) -> None:
+        """Hand out links to what can't be made to fit, and to originals where they are wanted.
+
+        What can't be linked to stays a failure; an original without a link is only logged.
+        """
+        originals = [
+            await MediaFileDetector().detect_file(file.original_path)
+            for file in fitted.files
+            if self._keep_originals and file.original_path is not None
+        ]
+        if not fitted.too_large and not originals:
+            return
+        failures, too_large = fitted.failures, fitted.too_large
+        fitted.failures, fitted.too_large = [], []
+        async with LinkShelf(self._settings, await self._open_catalog()) as shelf:
+            for failure, file in zip(failures, too_large, strict=True):
+                await status.tell(f"Too large for this chat: storing {file.filename}…")
+                try:
+                    fitted.links.append(await shelf.link(file))
+                except HaulierError as error:
+                    _log.warning("no link to %s: %s", file.filename, error.message)
+                    fitted.failures.append(failure)
+                    fitted.too_large.append(file)
+            for original in originals:
+                try:
+                    fitted.originals.append(f"Original: {await shelf.link(original)}")
+                except HaulierError as error:
+                    _log.warning("no link to %s: %s", original.filename, error.message)
 
     async def _find(self, root: Path, ledger: CatalogLedger) -> list[MediaFile]:
         """Return the media that the ledger does not know yet."""
@@ -264,7 +300,7 @@ def _with_fitting(result: UploadResult, fitted: Fitted, platform: str) -> Upload
     told = result.metadata
     tally = Tally(
         platform=platform,
-        delivered=result.successful_uploads,
+        delivered=result.successful_uploads + len(fitted.links),
         failed=result.failed_uploads + len(fitted.failures),
         compression_attempts=told.get("compression_attempts", 0) + fitted.attempts,
         compressed=told.get("successful_compressions", 0) + len(fitted.remarks),

@@ -25,7 +25,11 @@ class PreferenceBook:
         """Return what somebody likes; the defaults of who never said, or whose file is damaged."""
         try:
             told = json.loads(self._path(subject).read_text(encoding="utf-8"))
-            return Preferences(preset=Preset(told["preset"]).value, notify=told["notify"] is True)
+            return Preferences(
+                preset=Preset(told["preset"]).value,
+                notify=told["notify"] is True,
+                keep_original=told["keep_original"] is True,
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return Preferences()
 
