@@ -134,6 +134,22 @@ MATRIX = {
     ("POST", "/s/{token}"): Row(OPEN(303), {"data": {"password": "x"}}),
     ("GET", "/s/{token}/download"): Row(OPEN(200)),
     ("HEAD", "/s/{token}/download"): Row(OPEN(200)),
+    ("POST", "/api/folders/{folder_id}/upload-links"): Row(share(201), {"json": {}}),
+    ("GET", "/api/folders/{folder_id}/upload-links"): Row(share(200)),
+    ("DELETE", "/api/upload-links/{link_id}"): Row(share(204)),
+    ("GET", "/u/{token}"): Row(OPEN(200)),
+    ("POST", "/u/{token}"): Row(OPEN(303), {"data": {"password": "x"}}),
+    ("POST", "/u/{token}/files"): Row(OPEN(200), {"files": {"files": ("a.bin", b"abc")}}),
+    ("PUT", "/u/{token}/files/{name}"): Row(OPEN(201), {"content": b"abc"}),
+    ("OPTIONS", "/u/{token}/tus"): Row(OPEN(204)),
+    ("OPTIONS", "/u/{token}/tus/"): Row(OPEN(204)),
+    ("POST", "/u/{token}/tus"): Row(OPEN(201), {"headers": {**V, "Upload-Length": "3"}}),
+    ("POST", "/u/{token}/tus/"): Row(OPEN(201), {"headers": {**V, "Upload-Length": "3"}}),
+    ("HEAD", "/u/{token}/tus/{session_id}"): Row(OPEN(200), {"headers": V}),
+    ("PATCH", "/u/{token}/tus/{session_id}"): Row(
+        OPEN(204), {"headers": OCTETS, "content": b"abc"}
+    ),
+    ("DELETE", "/u/{token}/tus/{session_id}"): Row(OPEN(204), {"headers": V}),
     ("POST", "/api/admin/users"): Row(admin(201), {"json": {"name": "new"}}),
     ("GET", "/api/admin/users"): Row(ADMIN),
     ("GET", "/api/admin/users/{user_id}"): Row(ADMIN),
@@ -291,6 +307,8 @@ class World:
             made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
             link = await self.ask("POST", f"/api/files/{made.json()['id']}/link")
             return httpx2.URL(link.json()["url"]).path
+        if template.startswith("/u/") or "{link_id}" in template:
+            return await self.path_of_upload_link(template)
         if "{token}" in template or "{share_id}" in template:
             made = await self.ask("PUT", "/api/content/a.bin", content=b"abc")
             where = f"/api/files/{made.json()['id']}/shares"
@@ -329,6 +347,17 @@ class World:
             made = await self.ask("POST", "/api/files/upload/start", **START)
             session_id = made.json()["session_id"]
         return template.replace("{session_id}", session_id)
+
+    async def path_of_upload_link(self, template):
+        made = await self.ask("POST", "/api/folders", json={"path": secrets.token_hex(8)})
+        where = f"/api/folders/{made.json()['id']}/upload-links"
+        link = (await self.ask("POST", where, json={})).json()
+        path = template.replace("{token}", link["token"]).replace("{link_id}", link["id"])
+        if "{session_id}" in path:
+            tus = path.partition("{")[0]
+            made = await self.http.post(tus, headers={**V, "Upload-Length": "3"})
+            path = path.replace("{session_id}", made.headers["location"])
+        return path.replace("{name}", "a.bin")
 
 
 @pytest.fixture
@@ -460,7 +489,9 @@ async def test_who_is_asking_comes_before_all_else(world, method, template):
         assert answer.status_code == 401, token
 
 
-NOT_MINE = [(m, t) for m, t in MATRIX if "{session_id}" in t and m != "OPTIONS"]
+NOT_MINE = [
+    (m, t) for m, t in MATRIX if "{session_id}" in t and m != "OPTIONS" and "{token}" not in t
+]
 
 
 @pytest.mark.parametrize(("method", "template"), NOT_MINE, ids=lambda part: part)

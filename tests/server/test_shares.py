@@ -200,7 +200,7 @@ async def test_a_password_by_form_opens_a_browser_for_a_while(world, monkeypatch
     ).status_code == 403
 
     later = utc_now() + timedelta(minutes=16)
-    monkeypatch.setattr(world.services.shares, "_now", lambda: later)
+    monkeypatch.setattr(world.services.shares.passwords, "_now", lambda: later)
     forged = f"{name}={int(later.timestamp()) + 900}.{value.partition('.')[2]}"
     for given in (f"{name}={value}", forged, f"{name}=²⁰.x".encode(), f"{name}=."):
         world.anyone.cookies.clear()

@@ -24,6 +24,7 @@ from haulier.catalog.share_rows import ShareRows
 from haulier.catalog.stored_rows import StoredRows
 from haulier.catalog.token_rows import TokenRows
 from haulier.catalog.totals import Totals, read_totals
+from haulier.catalog.upload_link_rows import UploadLinkRows
 from haulier.catalog.visibility import Sight, count_visible, find_roots
 from haulier.catalog.webhook_rows import WebhookRows
 from haulier.core.records import FileRecord, OperationRecord
@@ -76,6 +77,11 @@ class Tx:
     def shares(self) -> ShareRows:
         """Links by which files are shared."""
         return ShareRows(self._connection)
+
+    @property
+    def upload_links(self) -> UploadLinkRows:
+        """Links by which others bring files into folders."""
+        return UploadLinkRows(self._connection)
 
     @property
     def grants(self) -> GrantRows:

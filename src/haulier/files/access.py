@@ -13,11 +13,12 @@ from enum import StrEnum
 from haulier.catalog.grant_rows import Placed
 from haulier.catalog.transaction import Tx
 from haulier.catalog.visibility import Sight
-from haulier.core.accounts import Role, StoredFile, User
+from haulier.core.accounts import Folder, Role, StoredFile, User
 from haulier.core.grants import EVERYBODY, Grant, Level, grantee_of_role, highest
 from haulier.core.jobs import Job
 from haulier.core.sessions.session import UploadSession
 from haulier.core.shares import Share
+from haulier.core.upload_links import UploadLink
 from haulier.errors import FileNotFoundError as NoSuchFolder
 from haulier.errors import FilePermissionError, ScopeMissing
 from haulier.files.tokens import Claims, TokenKind
@@ -174,6 +175,21 @@ def may_share(tx: Tx, user: User, stored: StoredFile) -> bool:
     """Tell whether links to a file that `user` made are good: they may still share it."""
     level = level_of(tx, user, stored)
     return user.role is not Role.VIEWER and level is not None and level.rank >= Level.SHARE.rank
+
+
+def may_receive(tx: Tx, user: User, folder: Folder) -> bool:
+    """Tell whether upload links into a folder that `user` made are good: they may share it."""
+    if user.disabled or user.role is Role.VIEWER:
+        return False
+    level = level_at(tx, user, folder.owner_id, folder.path)
+    return level is not None and level.rank >= Level.SHARE.rank
+
+
+def level_for_link(tx: Tx, user: User, link: UploadLink, folder: Folder | None) -> Level | None:
+    """Return what `user` may do with an upload link; None: it does not exist. It is its maker's."""
+    if link.creator_id == user.user_id or user.role is Role.ADMIN:
+        return Level.SHARE
+    return None if folder is None else level_at(tx, user, folder.owner_id, folder.path)
 
 
 def may_revoke(tx: Tx, user: User, share: Share, stored: StoredFile | None) -> bool:

@@ -16,8 +16,9 @@ from haulier.core.grants import Level
 from haulier.core.sessions.session import UploadSession
 from haulier.errors import FileNotFoundError as NoSuchFolder
 from haulier.errors import FilePermissionError
-from haulier.files.access import UPLOADER, check_upload
+from haulier.files.access import UPLOAD_LINK, UPLOADER, check_upload
 from haulier.files.folders import find_folder
+from haulier.files.upload_links import folder_of_link
 
 FOLDER_ID = "folder_id"
 """In an upload session's details: the folder in or below which its file will lie."""
@@ -71,6 +72,11 @@ def current_folder(tx: Tx, session: UploadSession) -> str:
     folder_id = session.details.get(FOLDER_ID)
     if folder_id is None:
         return session.folder or ""
+    if (link_id := session.details.get(UPLOAD_LINK)) is not None:
+        folder = folder_of_link(tx, link_id)
+        if folder is None:
+            raise FilePermissionError("the link by which it came leads nowhere any more")
+        return folder.path
     user = tx.users.get(session.details.get(UPLOADER, ""))
     if user is None or user.disabled:
         raise FilePermissionError("whoever uploads it has no account any more")

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import ScanState, StoredFile
+from haulier.core.file_names import another_name
 from haulier.core.http_ranges import etag_matches
 from haulier.core.jobs import FileJob, new_job
 from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_type_of
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
 from haulier.errors import PreconditionFailed, QuotaExceeded
-from haulier.files.access import uploader_of
+from haulier.files.access import UPLOAD_LINK, uploader_of
 from haulier.files.audit import AuditLog
 from haulier.files.destinations import current_folder
 from haulier.files.events import FileEvents
@@ -69,7 +70,7 @@ class Reception:
         self._admit(tx, session)
         session = replace(session, folder=current_folder(tx, session))
         check_conditions(tx, session)
-        self.grew(tx, session, session.size_bytes or 0)
+        self._take(tx, session, session.size_bytes or 0, files=1)
         self._events.upload_started(tx, session)
 
     def grew(self, tx: Tx, session: UploadSession, size_bytes: int) -> None:
@@ -78,6 +79,14 @@ class Reception:
         Raises:
             QuotaExceeded: it does not fit into what is left.
         """
+        self._take(tx, session, size_bytes)
+
+    def _take(self, tx: Tx, session: UploadSession, size_bytes: int, files: int = 0) -> None:
+        link_id = session.details.get(UPLOAD_LINK)
+        if link_id is not None and not tx.upload_links.take(
+            link_id, files=files, size_bytes=size_bytes
+        ):
+            raise QuotaExceeded(f"{session.name} is more than this link takes")
         if not tx.users.reserve(session.owner_id, size_bytes):
             raise QuotaExceeded(f"{session.name} does not fit into what is left of your quota")
 
@@ -100,6 +109,8 @@ class Reception:
         tx.users.release(session.owner_id, whole.size_bytes, whole.size_bytes)
         # After the owner's row was written, which makes others who complete wait.
         session = replace(session, folder=current_folder(tx, session))
+        if UPLOAD_LINK in session.details:
+            session = replace(session, name=_free_name(tx, session))
         check_conditions(tx, session)
         stored, is_new = self._record(tx, session, whole)
         self._events.upload_completed(tx, replace(session, file_id=stored.file_id))
@@ -125,6 +136,8 @@ class Reception:
             chunks = tx.sessions.chunks(session.session_id).values()
             reserved = sum(one.span.length for one in chunks)
         tx.users.release(session.owner_id, reserved)
+        if (link_id := session.details.get(UPLOAD_LINK)) is not None:
+            tx.upload_links.give_back(link_id, reserved)
         self._events.upload_failed(tx, session)
 
     def _tell(self, tx: Tx, stored: StoredFile, uploader_id: str | None) -> None:
@@ -181,6 +194,14 @@ class Reception:
         tx.jobs.enqueue(job)
         self._events.job_changed(tx, job)
         tx.after_commit(self._enqueued)
+
+
+def _free_name(tx: Tx, session: UploadSession) -> str:
+    """Return a name that no file has: what comes by a link changes nothing that is there."""
+    name, number = session.name, 2
+    while tx.stored.find(session.owner_id, session.folder or "", name) is not None:
+        name, number = another_name(session.name, number), number + 1
+    return name
 
 
 def check_conditions(tx: Tx, session: UploadSession) -> None:

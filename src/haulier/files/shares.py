@@ -15,16 +15,12 @@ from haulier.core.grants import Level
 from haulier.core.records import new_file_id, utc_now
 from haulier.core.shares import Share
 from haulier.errors import FileNotFoundError as NoSuchShare
-from haulier.errors import SharePasswordNeeded, ValidationError
+from haulier.errors import ValidationError
 from haulier.files.access import check_revoke, may_revoke, may_share
 from haulier.files.events import FileEvents
 from haulier.files.library import find
-from haulier.files.passwords import Passwords
+from haulier.files.link_passwords import LinkPasswords
 from haulier.files.tokens import Tokens
-
-SHORTEST_SHARE_PASSWORD = 6
-PASS_LIFETIME_S = 15 * 60
-"""How long a browser that gave the password need not give it again."""
 
 _TOKEN_BYTES = 24
 _LONGEST_TOKEN = 64
@@ -51,9 +47,8 @@ class Shares:
     ) -> None:
         self._catalog = catalog
         self._events = events
-        self._tokens = tokens
-        self._passwords = Passwords()
         self._now = now
+        self.passwords = LinkPasswords(tokens, "share", self._now)
 
     async def create(
         self,
@@ -81,9 +76,7 @@ class Shares:
             creator_id=user.user_id,
             token_hash=_hash_of(token),
             created_at=now,
-            password_hash=None
-            if password is None
-            else await self._passwords.hash(password, shortest=SHORTEST_SHARE_PASSWORD),
+            password_hash=await self.passwords.hash(password),
             max_downloads=max_downloads,
             expires_at=expires_at,
         )
@@ -146,35 +139,6 @@ class Shares:
             raise dead_link()
         return found
 
-    async def give_pass(self, share: Share, password: str) -> str:
-        """Return what stands for the password for `PASS_LIFETIME_S`.
-
-        Raises:
-            SharePasswordNeeded: the password is wrong.
-        """
-        await self.check_password(share, password)
-        until = int(self._now().timestamp()) + PASS_LIFETIME_S
-        return f"{until}.{self._seal(share, until)}"
-
-    async def check_password(self, share: Share, password: str) -> None:
-        """Make sure that the password is right.
-
-        Raises:
-            SharePasswordNeeded: it is wrong.
-        """
-        known = share.password_hash
-        if known is not None and not await self._passwords.verify(known, password):
-            raise SharePasswordNeeded("the password is wrong")
-
-    def is_pass(self, share: Share, given: str) -> bool:
-        """Tell whether `give_pass` gave this for this link, not too long ago."""
-        until, _, seal = given.partition(".")
-        if not until.isascii() or not until.isdigit() or len(until) > 12:
-            return False
-        if int(until) < self._now().timestamp():
-            return False
-        return hmac.compare_digest(seal.encode(), self._seal(share, int(until)).encode())
-
     async def count(self, share: Share, client: str, *, continues: bool) -> None:
         """Count a download before its first byte, unless it continues one that was counted.
 
@@ -196,10 +160,6 @@ class Shares:
 
         if not await self._catalog.transaction(work):
             raise dead_link()
-
-    def _seal(self, share: Share, until: int) -> str:
-        # Another password makes it void.
-        return self._tokens.seal("share", f"{share.share_id} {share.password_hash} {until}")
 
 
 def dead_link() -> NoSuchShare:

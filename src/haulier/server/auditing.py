@@ -14,8 +14,11 @@ from haulier.server.services import Services
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _DOWNLOADS = ("/download", "/files/zip", "/tus/{session_id}", "/l/{token}")
-_OPENED_BY_LINK = ("/s/", "/l/")
-_IDS = ("file_id", "folder_id", "session_id", "share_id", "user_id", "job_id", "webhook_id")
+_OPENED_BY_LINK = ("/s/", "/l/", "/u/")
+_IDS = (
+    *("file_id", "folder_id", "session_id", "share_id", "link_id"),
+    *("user_id", "job_id", "webhook_id"),
+)
 _log = logging.getLogger("haulier.audit")
 
 

@@ -195,6 +195,44 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
         {200: sharing_models.PermissionList}, (413,)
     ),
     ("delete", "/api/folders/{folder_id}/permissions"): _Answers({204: None}),
+    ("post", "/api/folders/{folder_id}/upload-links"): _Answers(
+        {201: sharing_models.UploadLinkState}, (413,)
+    ),
+    ("get", "/api/folders/{folder_id}/upload-links"): _Answers(
+        {200: sharing_models.UploadLinkList}
+    ),
+    ("delete", "/api/upload-links/{link_id}"): _Answers({204: None}),
+    ("get", "/u/{token}"): _Answers({200: "text/html", 404: "text/html"}),
+    ("post", "/u/{token}"): _Answers(
+        {200: "text/html", 303: None, 403: "text/html", 404: "text/html"}, (413, 429), (),
+        ("application/x-www-form-urlencoded",),
+    ),
+    ("post", "/u/{token}/files"): _Answers(
+        {200: "text/html"}, (403, 404, 410, 413, 415, 429, 502, 503, 507), (),
+        ("multipart/form-data",),
+    ),
+    ("put", "/u/{token}/files/{name}"): _Answers(
+        {201: sharing_models.ReceivedFile}, (403, 404, 429, 503, *_TAKES_BYTES), (), (_MEDIA,)
+    ),
+    ("options", "/u/{token}/tus"): _Answers({204: None}),
+    ("options", "/u/{token}/tus/"): _Answers({204: None}),
+    ("post", "/u/{token}/tus/"): _Answers(
+        {201: None}, (403, 404, 429, *_TAKES_BYTES, 460, *_TUS),
+        ("Tus-Resumable", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata",
+         "Upload-Checksum"),
+        ("application/offset+octet-stream",),
+    ),
+    ("head", "/u/{token}/tus/{session_id}"): _Answers(
+        {200: None}, (403, 404, 410, 423, 429, *_TUS), ("Tus-Resumable",)
+    ),
+    ("patch", "/u/{token}/tus/{session_id}"): _Answers(
+        {204: None}, (403, 404, 429, *_TAKES_BYTES, 460, *_TUS),
+        ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Checksum"),
+        ("application/offset+octet-stream",),
+    ),
+    ("delete", "/u/{token}/tus/{session_id}"): _Answers(
+        {204: None}, (403, 404, 410, 423, 429, *_TUS), ("Tus-Resumable",)
+    ),
     ("delete", "/api/shares/{share_id}"): _Answers({204: None}),
     ("get", "/s/{token}"): _Answers({200: "text/html", 404: "text/html"}),
     ("post", "/s/{token}"): _Answers(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import Scope
 
 TUS = "/tus"
 RESUMABLE = "/resumable"
+RECEIVING = "/u"
 
 
 def path_of(scope: Scope) -> str:
@@ -19,6 +22,12 @@ def is_below(scope: Scope, prefix: str) -> bool:
     """Tell whether the request's path is `prefix` or lies below it."""
     path = path_of(scope)
     return path == prefix or path.startswith(f"{prefix}/")
+
+
+def speaks_tus(scope: Scope) -> bool:
+    """Tell whether the request is for one of the places where tus is spoken."""
+    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    return is_below(scope, TUS) or re.match(r"/u/[^/]+/tus(/|$)", path) is not None
 
 
 def methods_at(request: Request) -> list[str]:
@@ -34,5 +43,5 @@ def methods_at(request: Request) -> list[str]:
 def carries_chunk(request: Request) -> bool:
     """Tell whether the request brings bytes of an upload that was begun before."""
     if request.method == "PATCH":
-        return is_below(request.scope, TUS) or is_below(request.scope, RESUMABLE)
+        return speaks_tus(request.scope) or is_below(request.scope, RESUMABLE)
     return request.method == "POST" and request.scope["path"].endswith("/chunk")

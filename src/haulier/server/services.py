@@ -29,6 +29,7 @@ from haulier.files.scanning import ScanPolicy
 from haulier.files.shares import Shares
 from haulier.files.tickets import Tickets
 from haulier.files.tokens import Tokens
+from haulier.files.upload_links import UploadLinks
 from haulier.files.webhooks import Webhooks
 from haulier.jobs.file_jobs import FileJobs
 from haulier.jobs.picture_requests import Pictures
@@ -64,6 +65,7 @@ class Services:
     accounts: Accounts
     shares: Shares
     permissions: Permissions
+    upload_links: UploadLinks
     links: Links
     audit: AuditLog
     tokens: Tokens
@@ -155,6 +157,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             accounts=Accounts(catalog),
             shares=Shares(catalog, tokens, events),
             permissions=Permissions(catalog, events),
+            upload_links=UploadLinks(catalog, tokens),
             links=Links(catalog, tokens),
             audit=audit,
             tokens=tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from html import escape
@@ -12,6 +13,7 @@ from starlette.responses import HTMLResponse
 from haulier.core.accounts import StoredFile
 from haulier.core.shares import Share
 from haulier.core.units import format_size
+from haulier.core.upload_links import UploadLink
 
 _STYLE = (
     ":root{color-scheme:light dark}"
@@ -25,6 +27,7 @@ _STYLE = (
     "@media(prefers-color-scheme:dark){body{background:#161616;color:#ececec}dt{color:#a8a8a8}"
     "a,button{background:#a8c7fa;color:#062e6f}}"
 )
+_SEND = "Send files"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -48,6 +51,37 @@ def file_page(share: Share, stored: StoredFile, token: str) -> HTMLResponse:
     return _page(stored.name, f"<dl>{rows}</dl>{link}")
 
 
+def upload_page(link: UploadLink, token: str) -> HTMLResponse:
+    """Return the page with a form for files, which tells nothing of the folder."""
+    told = []
+    if link.max_files is not None:
+        told.append(("Files left", str(link.max_files - link.files)))
+    if link.max_bytes is not None:
+        told.append(("Room left", format_size(link.max_bytes - link.size_bytes)))
+    if link.expires_at is not None:
+        told.append(("Until", _shown(link.expires_at)))
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in told)
+    return _page(link.title or _SEND, f"<dl>{rows}</dl>{_form(token)}")
+
+
+def arrived_page(
+    token: str, names: Sequence[str], *, problem: str | None = None, status: int = 200
+) -> HTMLResponse:
+    """Return the page that tells which files arrived, and why others did not."""
+    items = "".join(f"<dt>Arrived</dt><dd>{escape(name)}</dd>" for name in names)
+    said = "" if problem is None else f'<p role="alert">{escape(problem)}</p>'
+    again = f'<p><a href="../{escape(token)}">Send more</a></p>'
+    return _page(_SEND, f"<dl>{items}</dl>{said}{again}", status=status)
+
+
+def _form(token: str) -> str:
+    return (
+        f'<form method="post" enctype="multipart/form-data" action="{escape(token)}/files">'
+        '<label for="files">Files</label>'
+        '<input id="files" name="files" type="file" multiple required><button>Send</button></form>'
+    )
+
+
 def password_page(*, is_wrong: bool = False) -> HTMLResponse:
     """Return the page that asks for the password, and tells nothing of the file."""
     said = '<p role="alert">That is not the password.</p>' if is_wrong else ""
@@ -56,7 +90,7 @@ def password_page(*, is_wrong: bool = False) -> HTMLResponse:
         '<input id="password" name="password" type="password" required autofocus '
         'autocomplete="off"><button>Open</button></form>'
     )
-    return _page("A file is shared with you", form, status=403 if is_wrong else 200)
+    return _page("This link has a password", form, status=403 if is_wrong else 200)
 
 
 def dead_page() -> HTMLResponse:

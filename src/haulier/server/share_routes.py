@@ -19,7 +19,8 @@ from haulier.core.shares import Share
 from haulier.errors import FileNotFoundError as NoSuchShare
 from haulier.errors import FileSizeError, SharePasswordNeeded
 from haulier.files.access import Scope
-from haulier.files.shares import PASS_LIFETIME_S, dead_link
+from haulier.files.link_passwords import PASS_LIFETIME_S
+from haulier.files.shares import dead_link
 from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
@@ -97,16 +98,17 @@ async def enter_password(token: str, request: Request, services: TheServices) ->
         share, _ = await _usable(services, token)
     except NoSuchShare:
         return dead_page()
-    given = await _password_of(request)
+    given = await password_of(request)
     await _count_try(services, share, request)
+    passwords = services.shares.passwords
     try:
-        value = await services.shares.give_pass(share, given)
+        await passwords.check(share.password_hash, given)
     except SharePasswordNeeded:
         return password_page(is_wrong=True)
     answer = RedirectResponse(request.url.path, 303, headers={"Cache-Control": "no-store"})
     answer.set_cookie(
         _cookie_of(share),
-        value,
+        passwords.issue(share.share_id, share.password_hash),
         max_age=PASS_LIFETIME_S,
         path=request.url.path,
         secure=request.url.scheme == "https",
@@ -135,7 +137,7 @@ async def download_share(
         if x_share_password is None:
             raise SharePasswordNeeded("this link has a password")
         await _count_try(services, share, request)
-        await services.shares.check_password(share, x_share_password)
+        await services.shares.passwords.check(share.password_hash, x_share_password)
     services.scan_policy.check(stored)
     first = _first_byte(request, stored)
     if request.method == "HEAD" and share.is_exhausted:
@@ -155,11 +157,12 @@ async def _usable(services: Services, token: str) -> tuple[Share, StoredFile]:
 def _may_pass(services: Services, share: Share, request: Request) -> bool:
     if share.password_hash is None:
         return True
-    return services.shares.is_pass(share, request.cookies.get(_cookie_of(share), ""))
+    given = request.cookies.get(_cookie_of(share), "")
+    return services.shares.passwords.is_pass(share.share_id, share.password_hash, given)
 
 
 async def _count_try(services: Services, share: Share, request: Request) -> None:
-    await services.sign_in_limit.take(f"share {share.share_id} {_address_of(request)}")
+    await services.sign_in_limit.take(f"share {share.share_id} {address_of(request)}")
 
 
 def _first_byte(request: Request, stored: StoredFile) -> int | None:
@@ -179,7 +182,12 @@ def _first_byte(request: Request, stored: StoredFile) -> int | None:
     return 0 if spans is None else min(span.offset for span in spans)
 
 
-async def _password_of(request: Request) -> str:
+async def password_of(request: Request) -> str:
+    """Return the password in a form.
+
+    Raises:
+        FileSizeError: the form has no end.
+    """
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -189,12 +197,13 @@ async def _password_of(request: Request) -> str:
     return fields.get("password", [""])[0]
 
 
-def _address_of(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Return where a request comes from."""
     return request.client.host if request.client is not None else ""
 
 
 def _client_of(request: Request) -> str:
-    return f"{_address_of(request)} {request.headers.get('user-agent', '')}"
+    return f"{address_of(request)} {request.headers.get('user-agent', '')}"
 
 
 def _cookie_of(share: Share) -> str:

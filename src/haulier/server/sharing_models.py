@@ -29,6 +29,13 @@ _PERMISSION = {
 }  # fmt: skip
 
 
+_UPLOAD_LINK = {
+    "id": _ID, "folder_id": _ID, "title": "Photos of the trip", "created_at": _TIME,
+    "expires_at": None, "revoked_at": None, "max_files": 20, "max_bytes": None, "files": 2,
+    "bytes": 2097152, "has_password": False,
+}  # fmt: skip
+
+
 class FilePermission(_Answer):
     """What a user, a role or everybody may do with a file or folder, and where that comes from."""
 
@@ -50,6 +57,43 @@ class PermissionList(_Answer):
     model_config = _like(items=[_PERMISSION])
 
     items: list[FilePermission]
+
+
+class UploadLinkState(_Answer):
+    """A link by which files are brought into a folder; its address is told once."""
+
+    model_config = _like(**_UPLOAD_LINK)
+
+    id: str
+    folder_id: str
+    title: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    max_files: int | None
+    max_bytes: int | None
+    files: int = Field(description="how many came or are on their way")
+    bytes: int
+    has_password: bool
+    token: str | None = None
+    url: str | None = None
+
+
+class UploadLinkList(_Answer):
+    """The links into a folder, newest first."""
+
+    model_config = _like(items=[_UPLOAD_LINK])
+
+    items: list[UploadLinkState]
+
+
+class ReceivedFile(_Answer):
+    """A file that arrived, under the name that it has now."""
+
+    model_config = _like(name="clip.mp4", size=1048576)
+
+    name: str
+    size: int
 
 
 class FileShareLink(_Answer):

@@ -28,7 +28,7 @@ from haulier.files.access import Scope, check_upload, may_continue
 from haulier.files.reception import ONLY_NEW
 from haulier.server.bodies import body_of, length_of
 from haulier.server.identity import CurrentUser, TheServices, Writer
-from haulier.server.places import TUS, is_below
+from haulier.server.places import TUS, speaks_tus
 from haulier.server.problems import error_answer
 from haulier.server.receiving import FolderId, destination
 from haulier.transfer.sessions.engine import NewUpload
@@ -48,7 +48,7 @@ class TusVersions:
         self._app = app
 
     async def __call__(self, scope: types.Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_below(scope, TUS):
+        if scope["type"] != "http" or not speaks_tus(scope):
             await self._app(scope, receive, send)
             return
         override = dict(scope["headers"]).get(b"x-http-method-override", b"")
@@ -150,6 +150,11 @@ async def create(
             details={**creation.details, **where.details, **_conditions(request)},
         )
     )
+    return await begun(request, services, session)
+
+
+async def begun(request: Request, services: TheServices, session: UploadSession) -> Response:
+    """Return the answer to the beginning of a session, with its first bytes if any were sent."""
     location = location_of(request, session)
     if media_type_of(request) != tus.OFFSET_OCTETS:
         expires = tus.expires_header(session.expires_at)
