@@ -27,6 +27,8 @@ EVENTS = (
     "file.created",
     "file.updated",
     "file.deleted",
+    "file.shared",
+    "permission.changed",
     "scan.finished",
 )
 """What webhooks are told: what is committed. Progress and downloads are for listeners alone."""

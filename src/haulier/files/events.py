@@ -117,6 +117,7 @@ class FileEvents:
         topics = topics_of_files(tx, files)
         for stored in files:
             shown, now = _shown(stored), topics[stored.file_id]
+            self._write_down(tx, "file.updated", {**shown, "owner_id": stored.owner_id})
             self._after(tx, self._telling("file.updated", shown, now))
             if lost := before[stored.file_id] - now:
                 gone = {**shown, "folder": None}
@@ -126,7 +127,9 @@ class FileEvents:
         """Files are gone."""
         topics = topics_of_files(tx, files)
         for stored in files:
-            news = self._telling("file.deleted", _shown(stored), topics[stored.file_id])
+            shown = _shown(stored)
+            self._write_down(tx, "file.deleted", {**shown, "owner_id": stored.owner_id})
+            news = self._telling("file.deleted", shown, topics[stored.file_id])
             self._after(tx, news)
 
     def scan_finished(self, tx: Tx, stored: StoredFile) -> None:
@@ -155,6 +158,7 @@ class FileEvents:
     def file_shared(self, tx: Tx, stored: StoredFile, share: Share) -> None:
         """Somebody made a link to a file."""
         data = {**_shown(stored), "share_id": share.share_id, "by": share.creator_id}
+        self._write_down(tx, "file.shared", {**data, "owner_id": stored.owner_id})
         topics = topics_of_owner(stored.owner_id, share.creator_id)
         self._after(tx, self._telling("file.shared", data, topics))
 
@@ -167,6 +171,7 @@ class FileEvents:
         else:
             about = {"folder_id": resource.folder_id, "folder": resource.path}
         data = {**about, **told_grantee(grantee), "permission": level, "by": by}
+        self._write_down(tx, "permission.changed", {**data, "owner_id": resource.owner_id})
         topics = topics_of_owner(resource.owner_id, grantee)
         self._after(tx, self._telling("permission.changed", data, topics))
 
