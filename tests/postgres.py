@@ -30,19 +30,21 @@ def find_postgres() -> Path:
     pytest.fail("PostgreSQL is not installed: `apt-get install postgresql` brings it")
 
 
-def start_postgres(directory: Path) -> tuple[str, subprocess.Popen[bytes]]:
+def start_postgres(directory: Path, **more: str) -> tuple[str, subprocess.Popen[bytes]]:
     """Make a cluster in `directory` (which the server's user must reach) and start it.
 
-    Returns the URL of its empty database and the process; end it with `stop_postgres`.
+    Returns the URL of its empty database and the process; end it with `stop_postgres`. A cluster
+    that is there already is started again; `more` are settings of the server.
     """
     programs = find_postgres()
     data = directory / "data"
     as_user = _unprivileged(directory)
-    subprocess.run(
-        [*as_user, programs / "initdb", "-D", data, "-U", "haulier", "--auth=trust", "--no-sync",
-         "--encoding=UTF8", "--locale=C.UTF-8"],
-        check=True, stdout=subprocess.DEVNULL, cwd=directory,
-    )  # fmt: skip
+    if not data.exists():
+        subprocess.run(
+            [*as_user, programs / "initdb", "-D", data, "-U", "haulier", "--auth=trust",
+             "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"],
+            check=True, stdout=subprocess.DEVNULL, cwd=directory,
+        )  # fmt: skip
     port = _free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
@@ -52,6 +54,7 @@ def start_postgres(directory: Path) -> tuple[str, subprocess.Popen[bytes]]:
         "synchronous_commit": "off",
         "full_page_writes": "off",
         "shared_buffers": "256MB",
+        **more,
     }
     options = [item for key, value in settings.items() for item in ("-c", f"{key}={value}")]
     with (directory / "log").open("wb") as log:

@@ -32,7 +32,7 @@ def test_all_commands_are_there():
     assert {" ".join(command) for command in commands()} == {
         "upload", "resume", "retry", "watch", "history", "show", "files", "verify", "restore", "ls",
         "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
-        "record save", "record list", "record queue", "record sync", "record stats", "serve",
+        "record save", "record list", "record queue", "record sync", "record stats", "serve", "worker",
         "bot discord", "send", "user add", "user list", "user set", "user disable", "token create",
         "shrink", "thumbnail",
         "fetch", "backup", "restore-server", "rotate-keys",

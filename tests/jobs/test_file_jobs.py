@@ -94,7 +94,7 @@ async def opened(tmp_path, scanner=None, **more):
         bell = MemoryBell()
         bus = MemoryEventBus()
         events = FileEvents(bus)
-        hooks = Reception(events, scans=scanner is not None, enqueued=bell.ring)
+        hooks = Reception(events, scans=scanner is not None, enqueued=lambda _job: bell.ring())
         receiving = build(tmp_path, catalog, ledger=hooks)
         file_jobs = FileJobs(
             catalog=catalog,
@@ -114,7 +114,7 @@ async def opened(tmp_path, scanner=None, **more):
             **more,
         )
         owner = await Accounts(catalog).add("ann", Role.USER, quota_bytes=1 << 24)
-        pictures = Pictures(catalog, file_jobs.pictures, events, enqueued=bell.ring)
+        pictures = Pictures(catalog, file_jobs.pictures, events, enqueued=lambda _job: bell.ring())
         yield Place(catalog, receiving, file_jobs, pictures, runner, owner.user_id, bus)
         await receiving.stage.aclose()
 

@@ -60,7 +60,11 @@ async def opened(tmp_path, steps=recording_steps.recording_steps, now=None):
     async with await Catalog.open(tmp_path / "catalog.db") as catalog, Workers() as workers:
         manager, bell = OfflineAudioManager(tmp_path / "recordings"), MemoryBell()
         jobs = RecordingJobs(
-            catalog=catalog, manager=manager, workers=workers, enqueued=bell.ring, steps=steps
+            catalog=catalog,
+            manager=manager,
+            workers=workers,
+            enqueued=lambda _job: bell.ring(),
+            steps=steps,
         )
         clock = {} if now is None else {"now": now}
         runner = Runner(catalog=catalog, kinds=jobs.kinds(), bell=bell, poll_s=0.05, **clock)

@@ -88,11 +88,20 @@ class JobRows:
         lease_until: datetime,
         *,
         busy_subjects: Collection[str] = (),
+        due_before: datetime | None = None,
+        job_id: str | None = None,
     ) -> Job | None:
-        """Take the job that is due first, of those `kinds`; None when none is due.
+        """Take the job that is due first; None when none is due.
 
-        Those about one of `busy_subjects` are left alone. One statement, so that each job goes to
-        one of the workers that ask at once.
+        One statement, so that each job goes to one of the workers that ask at once.
+
+        Args:
+            kinds: what the worker can do.
+            now: the time.
+            lease_until: until when the worker holds the job.
+            busy_subjects: jobs about one of these are left alone.
+            due_before: take a job only that could have been begun then.
+            job_id: take this one only.
         """
         columns = jobs.c
         is_free = or_(columns.subject.is_(None), columns.subject.not_in(busy_subjects))
@@ -100,8 +109,9 @@ class JobRows:
             select(columns.job_id)
             .where(
                 columns.state == JobState.PENDING,
-                columns.not_before <= now,
+                columns.not_before <= (due_before or now),
                 columns.kind.in_(kinds),
+                *([columns.job_id == job_id] if job_id is not None else []),
                 *([is_free] if busy_subjects else []),
             )
             .order_by(columns.priority.desc(), columns.not_before, columns.job_id)

@@ -30,6 +30,7 @@ from haulier.cli import (
     serving,
     shrinking,
     uploading,
+    working,
 )
 from haulier.cli.memory import collect_garbage_rarely
 from haulier.cli.options import SIZES
@@ -54,6 +55,7 @@ _FAMILIES = (
     maintenance,
     serving,
     sealing,
+    working,
     sending,
     botting,
     auditing,

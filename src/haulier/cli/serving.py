@@ -11,9 +11,11 @@ from haulier.cli import managing
 from haulier.cli.options import SIZES, DataOption
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
 
     from haulier.core.accounts import User
+    from haulier.server.processes import Child
     from haulier.settings import Settings
 
 users = typer.Typer(help="Who may use the server.", no_args_is_help=True)
@@ -21,6 +23,7 @@ tokens = typer.Typer(help="Proof of who is asking.", no_args_is_help=True)
 
 _SECONDS_TO_FINISH = 30
 _MOST_OPEN_FILES = 1 << 16
+_SECONDS_TO_PUT_AWAY = 15
 _MOST_MESSAGE_BYTES = 4096  # clients have nothing to say
 
 
@@ -31,12 +34,18 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")
     ] = 8000,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, metavar="N", help="Processes; several need REDIS_URL and PostgreSQL."
+        ),
+    ] = 1,
     data: DataOption = None,
 ) -> None:
     """Run the file server until it is told to stop.
 
     It says on one line where it listens when it is ready. Uploads that are under way when it
-    stops can be resumed.
+    stops can be resumed. Of several processes one that dies is started again.
 
     Example: haulier serve --port 8080
     """
@@ -55,14 +64,29 @@ def serve(
         ) from exc
     settings = Settings.load(data=data)
     _take_many_connections()
+    if workers > 1:
+        _refuse_to_be_several(settings)
     listener = _listen(host, port)
+    child = None
+    if workers > 1:
+        from haulier.server.processes import fork_several
+
+        child = fork_several(
+            workers,
+            ready=lambda: _say_where(listener),
+            patience_s=_SECONDS_TO_FINISH + _SECONDS_TO_PUT_AWAY,
+        )
+        if child is None:
+            return
     # uvicorn passes on the signal that ended it, once everything is put away: that is success.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, listener))
+        runner.run(_serve(settings, listener, child))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, child: Child | None) -> None:
+    import asyncio
+
     import uvicorn
 
     from haulier.cli.output import say
@@ -70,13 +94,19 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     from haulier.server.logs import configure_logs
     from haulier.server.services import open_services
 
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            print(f"listening on http://{shown}:{port}", flush=True)
+            if child is None:
+                _say_where(listener)
+                return
+            loop = asyncio.get_running_loop()
+            loop.add_reader(child.life, self.end, loop, child.life)
+            child.ready()
+
+        def end(self, loop: asyncio.AbstractEventLoop, life: int) -> None:
+            loop.remove_reader(life)
+            self.should_exit = True
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             # Streams of events have no end of their own, which would be waited for.
@@ -85,7 +115,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     configure_logs(settings.general.log_level)
     async with open_services(settings) as services:
-        if not await services.accounts.count():
+        if not (child and child.number) and not await services.accounts.count():
             say("there are no users yet: make one with `haulier user add NAME --role admin`")
         config = uvicorn.Config(
             create_app(settings, services),
@@ -111,6 +141,30 @@ def _take_many_connections() -> None:
     most = _MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _say_where(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"listening on http://{shown}:{port}", flush=True)
+
+
+def _refuse_to_be_several(settings: Settings) -> None:
+    from haulier.errors import ConfigurationError
+
+    missing = [
+        name
+        for name, lacks in (
+            ("REDIS_URL", settings.general.redis_url is None),
+            ("DATABASE_URL=postgresql://…", settings.has_catalog_file),
+        )
+        if lacks
+    ]
+    if missing:
+        raise ConfigurationError(
+            "several processes have to agree on locks, limits and events, and to write at once",
+            hint=f"Set {' and '.join(missing)}, or leave --workers out.",
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

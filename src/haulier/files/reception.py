@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from haulier.catalog.transaction import Tx
 from haulier.core.accounts import ScanState, StoredFile
 from haulier.core.file_names import another_name
 from haulier.core.http_ranges import etag_matches
-from haulier.core.jobs import FileJob, new_job
+from haulier.core.jobs import FileJob, Job, new_job
 from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_type_of
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
@@ -46,7 +47,7 @@ class Reception:
         events: told what happens.
         scans: whether files are scanned; otherwise they say that they were not.
         admit: refuses uploads for what they claim to be, by raising.
-        enqueued: called, from any thread, once new jobs are committed.
+        enqueued: called, from any thread, once a new job is committed.
         audit: where it is recorded that a file was stored.
     """
 
@@ -56,7 +57,7 @@ class Reception:
         *,
         scans: bool = False,
         admit: Callable[[Tx, UploadSession], None] = lambda _tx, _session: None,
-        enqueued: Callable[[], None] = lambda: None,
+        enqueued: Callable[[Job], None] = lambda _job: None,
         audit: AuditLog | None = None,
     ) -> None:
         self._events = events
@@ -193,7 +194,7 @@ class Reception:
         )
         tx.jobs.enqueue(job)
         self._events.job_changed(tx, job)
-        tx.after_commit(self._enqueued)
+        tx.after_commit(partial(self._enqueued, job))
 
 
 def _free_name(tx: Tx, session: UploadSession) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from haulier.catalog.catalog import Catalog
@@ -39,7 +40,7 @@ class Pictures:
         cache: PictureCache,
         events: FileEvents,
         *,
-        enqueued: Callable[[], None],
+        enqueued: Callable[[Job], None],
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._catalog = catalog
@@ -112,7 +113,7 @@ class Pictures:
         )
         tx.jobs.enqueue(job)
         self._events.job_changed(tx, job)
-        tx.after_commit(self._enqueued)
+        tx.after_commit(partial(self._enqueued, job))
         return job
 
 

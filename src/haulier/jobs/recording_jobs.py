@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from haulier.catalog.catalog import Catalog
@@ -55,7 +56,7 @@ class RecordingJobs:
         catalog: Catalog,
         manager: OfflineAudioManager,
         workers: Workers,
-        enqueued: Callable[[], None] = lambda: None,
+        enqueued: Callable[[Job], None] = lambda _job: None,
         steps: Callable[[], Mapping[str, Step]] = recording_steps,
     ) -> None:
         self._catalog = catalog
@@ -91,7 +92,7 @@ class RecordingJobs:
                 max_attempts=_ATTEMPTS,
             )
             tx.jobs.enqueue(job)
-            tx.after_commit(self._enqueued)
+            tx.after_commit(partial(self._enqueued, job))
             return job
 
         job = await self._catalog.transaction(enqueue)

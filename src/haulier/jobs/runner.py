@@ -33,6 +33,8 @@ class Runner:
         lease_s: seconds after which the jobs of a dead process are taken by others.
         poll_s: seconds between looks for jobs that nobody rang for: those that wait for another
             attempt, and those of other processes.
+        grace_s: seconds for which a job that is due is left to those who were told of it by its
+            id (`do`) before a look finds it.
         kept_for: how long jobs that ended can still be asked about.
         changed: told each job that is in another state, in the transaction in which it changes.
         now: the clock.
@@ -47,6 +49,7 @@ class Runner:
         at_once: int = 3,
         lease_s: float = 15,
         poll_s: float = 5,
+        grace_s: float = 0,
         kept_for: timedelta = timedelta(days=7),
         changed: Callable[[Tx, Job], None] = lambda _tx, _job: None,
         now: Callable[[], datetime] = utc_now,
@@ -57,6 +60,8 @@ class Runner:
         self._at_once = at_once
         self._lease_s = lease_s
         self._poll_s = poll_s
+        self._grace = timedelta(seconds=grace_s)
+        self._rooms = asyncio.Semaphore(at_once)
         self._kept_for = kept_for
         self._changed = changed
         self._now = now
@@ -71,27 +76,52 @@ class Runner:
             for _ in range(self._at_once):
                 tasks.create_task(self._work_forever())
 
+    async def do(self, job_id: str) -> bool:
+        """Do one job, unless it was done, is not due, or is of a kind of which enough run here.
+
+        Returns:
+            Whether it was begun here. If not, a look finds it when it has to be done.
+
+        Raises:
+            CatalogError: the catalog can't be asked.
+        """
+        async with self._rooms:
+            async with self._claiming:
+                job = await self._claim(job_id)
+            if job is not None:
+                await self._carry_out(job)
+        return job is not None
+
     async def _work_forever(self) -> None:
         while True:
             rung = self._bell.count
             try:
-                # One at a time: how many of a kind run is looked at before.
-                async with self._claiming:
-                    job = await self._claim()
-                if job is not None:
-                    await self._carry_out(job)
-                    continue
+                async with self._rooms:
+                    # One at a time: how many of a kind run is looked at before.
+                    async with self._claiming:
+                        job = await self._claim()
+                    if job is not None:
+                        await self._carry_out(job)
+                        continue
             except HaulierError as exc:
                 _log.error("jobs have to wait: %s", exc.message)
             await self._bell.wait(rung, self._poll_s)
 
-    async def _claim(self) -> Job | None:
+    async def _claim(self, job_id: str | None = None) -> Job | None:
         now = self._now()
+        due = now if job_id is not None else now - self._grace
         kinds = [kind.name for kind in self._kinds.values() if self._has_room(kind)]
         busy = self._busy_subjects()
 
         def claim(tx: Tx) -> Job | None:
-            job = tx.jobs.claim(kinds, now, self._lease_from(now), busy_subjects=busy)
+            job = tx.jobs.claim(
+                kinds,
+                now,
+                self._lease_from(now),
+                busy_subjects=busy,
+                due_before=due,
+                job_id=job_id,
+            )
             if job is not None:
                 self._changed(tx, job)
             return job

@@ -17,3 +17,8 @@ async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def forever() -> None:
+    """Do nothing until cancelled."""
+    await asyncio.Event().wait()

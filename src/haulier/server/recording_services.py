@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from haulier.catalog.catalog import Catalog
+from haulier.core.jobs import Job
 from haulier.errors import HaulierError
 from haulier.jobs.recording_jobs import RecordingJobs
 from haulier.journeys.recording.manager import OfflineAudioManager
@@ -40,7 +41,7 @@ async def open_recordings(
     engine: SessionEngine,
     *,
     workers: Workers,
-    enqueued: Callable[[], None],
+    enqueued: Callable[[Job], None],
 ) -> AsyncIterator[RecordingServices]:
     """Mend what a crash left of recordings; send and sweep them while the block runs.
 

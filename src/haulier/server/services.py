@@ -39,11 +39,12 @@ from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.syncing import Syncing
 from haulier.media.advice import CompressionStrategy
 from haulier.media.isolation import Workers
-from haulier.server.beside import beside
+from haulier.server.beside import beside, forever
 from haulier.server.configured import outside_of, scan_policy_of, scanner_of, tokens_of
 from haulier.server.coordinating import open_coordination
 from haulier.server.downloads import Downloads
 from haulier.server.hook_services import open_hooks
+from haulier.server.job_services import open_jobs
 from haulier.server.recording_services import open_recordings
 from haulier.server.stages import open_stage
 from haulier.server.upload_services import swept, upload_services
@@ -90,11 +91,19 @@ class Services:
     agree: Callable[[], Awaitable[None]] | None
     outside: OutsideTokens | None
     webhooks: Webhooks
+    runner: Runner
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, *, jobs_at_once: int | None = None
+) -> AsyncIterator[Services]:
     """Put the services together, mend what a crash left; sweep and do jobs while the block runs.
+
+    Args:
+        settings: of the server.
+        jobs_at_once: in a process that is there to do jobs, how many. Others do them only where
+            no broker is named that tells workers of them.
 
     Raises:
         ConfigurationError: settings that can't be, or don't go together; or a newer haulier made
@@ -109,10 +118,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.enter_context(held_directory(settings.general.data, shared=shared))
         catalog = await stack.enter_async_context(await Catalog.open(settings.catalog_url))
         stage = await stack.enter_async_context(open_stage(settings, catalog))
-        bell, removable, workers = MemoryBell(), MemoryBell(), Workers()
+        removable, workers = MemoryBell(), Workers()
         coordination = await stack.enter_async_context(open_coordination(settings))
         bus = coordination.events
         hooks = await stack.enter_async_context(open_hooks(settings, catalog))
+        told = await stack.enter_async_context(open_jobs(settings, jobs_at_once))
         events = FileEvents(bus, write_down=hooks.webhooks.tell)
         audit = AuditLog(catalog, audit_key(settings.general.data))
         admission = Admission(settings.server.allowed_types, stage=stage, workers=workers)
@@ -125,7 +135,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 events,
                 scans=policy.scans,
                 admit=admission.check_claims,
-                enqueued=bell.ring,
+                enqueued=told.enqueued,
                 audit=audit,
             ),
             inspect=admission.check_content,
@@ -141,15 +151,17 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             data=settings.general.data,
         )
         recordings = await stack.enter_async_context(
-            open_recordings(settings, catalog, uploads.engine, workers=workers, enqueued=bell.ring)
+            open_recordings(
+                settings, catalog, uploads.engine, workers=workers, enqueued=told.enqueued
+            )
         )
         library = Library(catalog, events, removable=removable.ring)
         removal = _removal_of(settings, catalog, library, file_jobs.remove)
         runner = Runner(
             catalog=catalog,
             kinds=[*file_jobs.kinds(), *recordings.jobs.kinds()],
-            bell=bell,
             changed=events.job_changed,
+            **told.how,
         )
         services = Services(
             settings=settings,
@@ -170,7 +182,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             removal=removal,
             scan_policy=policy,
             file_jobs=file_jobs,
-            pictures=Pictures(catalog, file_jobs.pictures, events, enqueued=bell.ring),
+            pictures=Pictures(catalog, file_jobs.pictures, events, enqueued=told.enqueued),
             recordings=recordings.manager,
             syncing=recordings.syncing,
             recording_jobs=recordings.jobs,
@@ -182,12 +194,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             agree=coordination.check,
             outside=outside_of(settings),
             webhooks=hooks.webhooks,
+            runner=runner,
         )
         file_jobs.forget_copies()
         async with (
             workers,
             swept(uploads.sweeper),
-            beside(runner.run()),
+            beside(runner.run() if told.does_jobs else forever()),
             beside(hooks.runner.run()),
             beside(_remove_forever(removal, removable)),
         ):

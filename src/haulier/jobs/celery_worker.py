@@ -1,0 +1,62 @@
+"""Takes from a broker the ids of jobs that are to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from haulier.jobs.distribution import TASK
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+Do = Callable[[str], "Future[bool]"]
+"""Begins the job with that id in the event loop that does jobs."""
+
+
+def consume(app: Celery, do: Do, *, at_once: int, ready: Callable[[], None]) -> None:
+    """Do what the broker tells of until SIGTERM or SIGINT; runs in the main thread.
+
+    Args:
+        app: with the broker.
+        do: does a job; what is not done by it is found in the catalog.
+        at_once: how many at once.
+        ready: called when the broker is listened to.
+    """
+    from celery import signals
+
+    under_way: set[Future[bool]] = set()
+
+    def job(job_id: str) -> None:
+        doing = do(job_id)
+        under_way.add(doing)
+        with suppress(CancelledError):
+            try:
+                doing.result()
+            finally:
+                under_way.discard(doing)
+
+    def stop(**_: object) -> None:
+        # Jobs may take long; one that is cancelled is given back, and done by another worker.
+        for doing in list(under_way):
+            doing.cancel()
+
+    def begun(**_: object) -> None:
+        ready()
+
+    app.task(job, name=TASK)
+    signals.worker_shutting_down.connect(stop)
+    signals.worker_ready.connect(begun)
+    # Threads: what they do is wait for the loop.
+    worker = app.Worker(
+        pool="threads",
+        concurrency=at_once,
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        without_mingle=True,
+    )
+    worker.start()
