@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from haulier.cli.options import DataOption
+from haulier.cli.options import SIZES, DataOption
 
 
 def worker(
@@ -15,7 +15,10 @@ def worker(
     ] = 2,
     data: DataOption = None,
 ) -> None:
-    """Do the jobs of a server until told to stop: verify, scan, hash, thumbnails, recordings.
+    """Do the jobs of servers that name a broker.
+
+    Files are verified, scanned, hashed and pictured, and recordings worked on, until it is told
+    to stop.
 
     The broker (CELERY_BROKER_URL, else REDIS_URL) tells it of jobs; what it was not told of it
     finds in the catalog. Any number of workers may run, on any hosts. What one has begun when it
@@ -52,4 +55,4 @@ def worker(
 
 def register(app: typer.Typer) -> None:
     """Add this command to `app`."""
-    app.command()(worker)
+    app.command(epilog=SIZES)(worker)
