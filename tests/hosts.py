@@ -7,11 +7,14 @@ import secrets
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from haulier.testing.seaweed import SeaweedServer
 from postgres import start_postgres, stop_postgres
@@ -66,10 +69,21 @@ class Postgres:
         more = {"synchronous_commit": "on", "shared_buffers": "64MB"}
         if self.port:
             more["port"] = self.port
-        url, self.process = start_postgres(self.directory, **more)
+        url, self.process = self._begin(more)
         if not self.port:
             self.url = url
             self.port = url.rpartition(":")[2].partition("/")[0]
+
+    def _begin(self, more: dict[str, str]) -> tuple[str, subprocess.Popen[bytes]]:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return start_postgres(self.directory, **more)
+            except pytest.fail.Exception:
+                # It refuses while what is left of the one that crashed has not ended yet.
+                if not self.port or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def crash(self) -> None:
         assert self.process is not None
@@ -96,11 +110,10 @@ class Site:
 def shared_services(directory: Path, s3: SeaweedServer) -> Iterator[Site]:
     """PostgreSQL, Redis and a bucket for the programs of one site."""
     with ExitStack() as stack:
-        for name in ("postgres", "redis"):
-            (directory / name).mkdir()
-        for parent in (directory, *directory.parents[:3]):
-            parent.chmod(0o755)  # PostgreSQL runs as a user of its own
-        postgres, redis = Postgres(directory / "postgres"), RedisServer(directory / "redis")
+        (directory / "redis").mkdir()
+        # PostgreSQL runs as a user of its own, who may not go below pytest's directory.
+        cluster = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="haulier-postgres-")))
+        postgres, redis = Postgres(cluster), RedisServer(directory / "redis")
         postgres.start()
         stack.callback(lambda: stop_postgres(postgres.process))
         redis.start()

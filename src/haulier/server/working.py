@@ -36,7 +36,7 @@ def work(settings: Settings, broker_url: str, *, at_once: int, ready: Callable[[
     Raises:
         HaulierError: the services can't be opened, for the reasons of a server.
     """
-    app = celery_app(broker_url)
+    celery_app(broker_url)  # what is missing is told before anything is opened
     opening: Future[_Opened] = Future()
     thread = threading.Thread(
         target=lambda: asyncio.run(_keep_open(settings, at_once, opening)), name="jobs"
@@ -48,7 +48,7 @@ def work(settings: Settings, broker_url: str, *, at_once: int, ready: Callable[[
         return asyncio.run_coroutine_threadsafe(opened.runner.do(job_id), opened.loop)
 
     try:
-        consume(app, do, at_once=at_once, ready=ready)
+        consume(lambda: celery_app(broker_url), do, at_once=at_once, ready=ready)
     finally:
         if thread.is_alive():
             opened.loop.call_soon_threadsafe(opened.stop.set)
