@@ -216,7 +216,7 @@ async def test_an_object_that_can_not_be_read_is_a_failed_row(local_site):
 
 async def test_a_url_of_no_store_is_refused(local_site):
     with pytest.raises(ConfigurationError):
-        await add(local_site, "https://example.org/x")
+        await add(local_site, "ftp://example.org/x")
 
 
 async def test_a_sealed_index_opens_with_the_key_only(site, tmp_path):

@@ -101,7 +101,7 @@ async def test_what_is_no_archive_is_refused(local_site):
         with pytest.raises(UnknownReference, match="of type verify"):
             await resolve(ctx, check.operation_id)
         with pytest.raises(ConfigurationError):
-            await resolve(ctx, "https://example.org/a.tar.gz")
+            await resolve(ctx, "ftp://example.org/a.tar.gz")
 
 
 async def test_an_upload_that_brought_nothing_says_so(local_site):
