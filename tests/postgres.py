@@ -62,7 +62,7 @@ def start_postgres(directory: Path, **more: str) -> tuple[str, subprocess.Popen[
             [*as_user, programs / "postgres", "-D", data, *options],
             stdout=log, stderr=log, cwd=directory,
         )  # fmt: skip
-    url = f"postgresql://haulier@127.0.0.1:{port}/postgres"
+    url = f"postgresql://haulier@127.0.0.1:{settings['port']}/postgres"
     try:
         _wait_until_ready(url, process, directory / "log")
     except BaseException:
