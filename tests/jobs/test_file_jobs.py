@@ -345,7 +345,7 @@ async def test_what_a_scan_came_to_is_told_with_the_jobs(tmp_path):
     async with (
         FakeClamd() as clamd,
         opened(tmp_path, Clamd(clamd.url), at_once=1) as place,
-        place.bus.subscribe(frozenset({f"user:{place.owner}"})) as heard,
+        place.bus.subscribe(frozenset({f"to:{place.owner}"})) as heard,
     ):
         async with place.at_work():
             await place.settled(await place.upload(FakeClamd.MARKER))
