@@ -16,6 +16,9 @@ from haulier import errors
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCKS = sorted(REPOSITORY.glob("requirements*.lock"))
+NPM_LOCKS = [
+    REPOSITORY / one / "package-lock.json" for one in ("tests/clients", "benchmarks/tus-server")
+]
 PLACES = ("src", "tests", "docs", "tools", "benchmarks", ".ci")
 MAX_MODULE_LINES = 500
 MAX_DECISION_LINES = 40
@@ -87,6 +90,11 @@ def test_a_lock_holds_names_versions_hashes_and_nothing_else(lock: Path) -> None
     text = lock.read_text("utf-8")
     assert entry.sub("", text) == ""
     assert entry.search(text)
+
+
+@pytest.mark.parametrize("lock", NPM_LOCKS, ids=lambda lock: lock.parent.name)
+def test_a_lock_of_npm_holds_no_address(lock: Path) -> None:
+    assert not re.findall(r"https?://[^\s\"]+", lock.read_text("utf-8"))
 
 
 def test_locks_agree() -> None:
