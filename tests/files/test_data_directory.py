@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,6 +19,17 @@ from haulier.files.data_directory import held_directory
 with held_directory(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
+"""
+
+MARK = """
+import sys
+from pathlib import Path
+from haulier.files.data_directory import VERSION_FILE, write_version
+data = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(200):
+    write_version(data)
 """
 
 
@@ -43,6 +55,26 @@ def test_only_one_at_a_time_unless_all_share(tmp_path):
         refuse(tmp_path)
     with held_directory(tmp_path):
         pass
+
+
+def test_processes_that_begin_together_all_mark_a_new_directory(tmp_path):
+    with ExitStack() as stack:
+        several = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", MARK, tmp_path],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                )
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+        for process in several:
+            assert process.stdout.readline() == "ready\n"
+        for process in several:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [process.wait(60) for process in several] == [0] * len(several)
+    assert [each.name for each in tmp_path.iterdir()] == [VERSION_FILE]
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path):

@@ -95,8 +95,8 @@ def check_version(data: Path) -> None:
 
 
 def write_version(data: Path) -> None:
-    """Mark a data directory as one of this version."""
-    temporary = data / f".{VERSION_FILE}"
+    """Mark a data directory as one of this version; several processes may do so at once."""
+    temporary = data / f".{VERSION_FILE}.{os.getpid()}"
     try:
         with temporary.open("w", encoding="ascii") as out:
             out.write(f"{VERSION}\n")
