@@ -22,6 +22,10 @@ _OPTIONS = {
 }
 
 
+# Stream analysis decodes some twenty frames to learn what one key frame tells.
+_QUICK_OPTIONS = {**_OPTIONS, "skip_frame": "nokey"}
+
+
 @contextmanager
 def opened(path: str) -> Iterator[InputContainer]:
     """Open a file; FFmpeg's errors inside the block are told with the file's name.
@@ -32,8 +36,7 @@ def opened(path: str) -> Iterator[InputContainer]:
     """
     name = os.path.basename(path)
     try:
-        # Tags are seldom what they say they are encoded in.
-        with av.open(path, options=_OPTIONS, metadata_errors="replace") as container:
+        with _analysed(path) as container:
             if len(container.streams) > _MOST_STREAMS:
                 raise MediaTooDemanding(f"{name} has more than {_MOST_STREAMS} streams")
             yield container
@@ -42,3 +45,17 @@ def opened(path: str) -> Iterator[InputContainer]:
     except av.FFmpegError as error:
         # Its own words would show the path.
         raise UnreadableMedia(f"{name} can't be read: {error.strerror}") from error
+
+
+def _analysed(path: str) -> InputContainer:
+    container = _open(path, _QUICK_OPTIONS)
+    if all(stream.format is not None for stream in container.streams.video):
+        return container
+    # It begins between two key frames, or has none.
+    container.close()
+    return _open(path, _OPTIONS)
+
+
+def _open(path: str, options: dict[str, str]) -> InputContainer:
+    # Tags are seldom what they say they are encoded in.
+    return av.open(path, options=options, metadata_errors="replace")
