@@ -1,1 +1,7 @@
-from catalogs import catalog, catalog_url, empty_postgres  # noqa: F401 - pytest finds fixtures by name
+from catalogs import (  # noqa: F401 - pytest finds fixtures by name
+    catalog,
+    catalog_url,
+    empty_postgres,
+    migrated_postgres,
+    no_catalog_url,
+)

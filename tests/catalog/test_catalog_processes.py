@@ -71,43 +71,43 @@ def finish(processes):
     return outputs
 
 
-async def test_two_processes_write_at_once_and_nothing_is_lost(catalog_url):
-    upgrade(catalog_url)
-    with workers(2, "write", catalog_url, "writer{n}", "500") as processes:
+async def test_two_processes_write_at_once_and_nothing_is_lost(no_catalog_url):
+    upgrade(no_catalog_url)
+    with workers(2, "write", no_catalog_url, "writer{n}", "500") as processes:
         begin(processes)
         outputs = await asyncio.to_thread(finish, processes)
     acknowledged = sorted(line for output in outputs for line in output.splitlines())
     assert len(acknowledged) == 1000
-    async with await Catalog.open(catalog_url, create=False) as catalog:
+    async with await Catalog.open(no_catalog_url, create=False) as catalog:
         assert await recorded(catalog) == (acknowledged, acknowledged)
 
 
-async def test_a_killed_writer_leaves_what_it_committed(catalog_url):
-    upgrade(catalog_url)
-    with workers(1, "write", catalog_url, "writer", "100000") as (process,):
+async def test_a_killed_writer_leaves_what_it_committed(no_catalog_url):
+    upgrade(no_catalog_url)
+    with workers(1, "write", no_catalog_url, "writer", "100000") as (process,):
         begin([process])
         acknowledged = [process.stdout.readline().strip() for _ in range(50)]
         process.kill()
         acknowledged += process.stdout.read().splitlines(keepends=True)
     # A line cut short was announced, so it was committed; at most one more was not announced.
     names = sorted(line.strip() for line in acknowledged if "-" in line)
-    async with await Catalog.open(catalog_url, create=False) as catalog:
+    async with await Catalog.open(no_catalog_url, create=False) as catalog:
         operations, files = await recorded(catalog)
         assert operations == files
         assert set(names) <= set(operations)
         assert len(names) <= len(operations) <= len(names) + 1
-    parsed = parse_url(catalog_url)
+    parsed = parse_url(no_catalog_url)
     if is_sqlite(parsed):
         connection = sqlite3.connect(parsed.database)
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
 
 
-async def test_of_many_processes_one_takes_the_lease(catalog_url):
-    upgrade(catalog_url)
-    async with await Catalog.open(catalog_url) as catalog:
+async def test_of_many_processes_one_takes_the_lease(no_catalog_url):
+    upgrade(no_catalog_url)
+    async with await Catalog.open(no_catalog_url) as catalog:
         await catalog.transaction(_start_upload)
-    with workers(4, "claim", catalog_url, operation().operation_id) as processes:
+    with workers(4, "claim", no_catalog_url, operation().operation_id) as processes:
         begin(processes)
         outputs = await asyncio.to_thread(finish, processes)
     assert sorted(output.strip() for output in outputs) == ["False"] * 3 + ["True"]
@@ -126,15 +126,15 @@ async def test_of_many_tasks_one_takes_the_lease(catalog):
     assert outcomes.count(True) == 1
 
 
-async def test_many_processes_make_one_catalog(catalog_url):
-    with workers(4, "open", catalog_url) as processes:
+async def test_many_processes_make_one_catalog(no_catalog_url):
+    with workers(4, "open", no_catalog_url) as processes:
         begin(processes)
         await asyncio.to_thread(finish, processes)
-    async with await Catalog.open(catalog_url, create=False) as catalog:
+    async with await Catalog.open(no_catalog_url, create=False) as catalog:
         assert await recorded(catalog) == ([], [])
 
 
-async def test_a_cancelled_caller_does_not_cut_a_transaction(catalog_url):
+async def test_a_cancelled_caller_does_not_cut_a_transaction(no_catalog_url):
     begun, go_on = threading.Event(), threading.Event()
 
     def work(tx):
@@ -142,14 +142,14 @@ async def test_a_cancelled_caller_does_not_cut_a_transaction(catalog_url):
         assert go_on.wait(30)
         tx.put_operation(operation())
 
-    async with await Catalog.open(catalog_url) as catalog:
+    async with await Catalog.open(no_catalog_url) as catalog:
         task = asyncio.create_task(catalog.transaction(work))
         await asyncio.to_thread(begun.wait, 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         go_on.set()
-    async with await Catalog.open(catalog_url) as catalog:
+    async with await Catalog.open(no_catalog_url) as catalog:
         assert await catalog.get_operation(operation().operation_id) == operation()
 
 

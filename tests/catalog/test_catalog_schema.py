@@ -27,10 +27,10 @@ from haulier.errors import CatalogError, ConfigurationError
 
 
 @pytest.fixture
-def engine(catalog_url):
+def engine(no_catalog_url):
     """A connection to a migrated catalog behind the library's back."""
-    upgrade(catalog_url)
-    parsed = parse_url(catalog_url)
+    upgrade(no_catalog_url)
+    parsed = parse_url(no_catalog_url)
     made = sqlite_writer(parsed) if is_sqlite(parsed) else postgres_engine(parsed)
     yield made
     made.dispose()
@@ -69,24 +69,24 @@ def test_the_newest_migration_is_the_version_this_haulier_needs(engine):
         assert connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == HEAD
 
 
-async def test_upgrading_twice_changes_nothing(catalog_url):
-    assert upgrade(catalog_url) == HEAD
-    async with await Catalog.open(catalog_url) as catalog:
+async def test_upgrading_twice_changes_nothing(no_catalog_url):
+    assert upgrade(no_catalog_url) == HEAD
+    async with await Catalog.open(no_catalog_url) as catalog:
         await catalog.transaction(lambda tx: tx.put_file(file()))
-    assert upgrade(catalog_url) == HEAD
-    async with await Catalog.open(catalog_url, create=False) as catalog:
+    assert upgrade(no_catalog_url) == HEAD
+    async with await Catalog.open(no_catalog_url, create=False) as catalog:
         assert await catalog.get_file(file().id) == file()
 
 
-async def test_a_newer_schema_is_left_alone(catalog_url, engine):
+async def test_a_newer_schema_is_left_alone(no_catalog_url, engine):
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     engine.dispose()
     with pytest.raises(CatalogError, match="9999") as refused:
-        await Catalog.open(catalog_url)
+        await Catalog.open(no_catalog_url)
     assert "upgrade haulier" in refused.value.hint
     with pytest.raises(CatalogError, match="9999"):
-        upgrade(catalog_url)
+        upgrade(no_catalog_url)
 
 
 @pytest.mark.servers
@@ -99,25 +99,25 @@ async def test_an_older_schema_in_postgresql_waits_for_the_user(empty_postgres):
     assert "haulier db upgrade" in refused.value.hint
 
 
-async def test_a_database_of_something_else_is_left_alone(catalog_url):
-    parsed = parse_url(catalog_url)
+async def test_a_database_of_something_else_is_left_alone(no_catalog_url):
+    parsed = parse_url(no_catalog_url)
     if is_sqlite(parsed):
         Path(parsed.database).parent.mkdir()
     engine = sqlite_writer(parsed) if is_sqlite(parsed) else postgres_engine(parsed)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE accounts (id INTEGER)"))
     engine.dispose()
-    for attempt in (Catalog.open(catalog_url), Catalog.open(catalog_url, create=False)):
+    for attempt in (Catalog.open(no_catalog_url), Catalog.open(no_catalog_url, create=False)):
         with pytest.raises(CatalogError, match="accounts"):
             await attempt
     with pytest.raises(CatalogError, match="accounts"):
-        upgrade(catalog_url)
+        upgrade(no_catalog_url)
 
 
-async def test_nothing_is_made_when_not_asked_to(catalog_url):
+async def test_nothing_is_made_when_not_asked_to(no_catalog_url):
     with pytest.raises(CatalogError, match="no catalog"):
-        await Catalog.open(catalog_url, create=False)
-    parsed = parse_url(catalog_url)
+        await Catalog.open(no_catalog_url, create=False)
+    parsed = parse_url(no_catalog_url)
     if is_sqlite(parsed):
         assert not Path(parsed.database).parent.exists()
 

@@ -402,9 +402,9 @@ async def test_hostile_texts_find_something_or_nothing(people):
         assert found == expected, given
 
 
-def test_files_that_are_there_are_indexed_by_the_migration(catalog_url):
+def test_files_that_are_there_are_indexed_by_the_migration(no_catalog_url):
     """A catalog from before there was an index: 1,050 files are two batches."""
-    parsed = parse_url(catalog_url)
+    parsed = parse_url(no_catalog_url)
     if is_sqlite(parsed):
         create_sqlite_file(Path(parsed.database))
     engine = sqlite_writer(parsed) if is_sqlite(parsed) else postgres_engine(parsed)
@@ -423,7 +423,7 @@ def test_files_that_are_there_are_indexed_by_the_migration(catalog_url):
             for one in files
         ]
         connection.execute(stored_files.insert(), rows)
-    upgrade(catalog_url)
+    upgrade(no_catalog_url)
     with engine.begin() as connection:
         tx = Tx(connection)
         for question in (FileSearch(), FileSearch(text="beach holiday"), FileSearch(text="東京")):

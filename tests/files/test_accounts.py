@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
+from catalogs import new_sqlite
 from haulier import errors
 from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import Role
@@ -25,7 +26,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture
 async def catalog(tmp_path):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         yield catalog
 
 

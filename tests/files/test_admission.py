@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.events import MemoryEventBus
 from haulier.core.accounts import Role
@@ -31,7 +32,10 @@ ALLOWED = ("image/*", "application/pdf", "application/zip", "text/csv", "applica
 async def taking(tmp_path):
     """Return a function that uploads bytes under a name, to a server that takes some types."""
     stage = LocalStage(tmp_path / "uploads", tmp_path / "files", durability=Durability.NONE)
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog, Workers() as workers:
+    async with (
+        await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog,
+        Workers() as workers,
+    ):
         ann = await Accounts(catalog).add("ann", Role.USER)
         admission = Admission(ALLOWED, stage=stage, workers=workers)
         parts = build(

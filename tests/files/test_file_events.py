@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.events import MemoryEventBus
 from haulier.core.accounts import Role
@@ -53,7 +54,10 @@ class World:
 @pytest.fixture
 async def world(tmp_path):
     bus = MemoryEventBus()
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog, AsyncExitStack() as stack:
+    async with (
+        await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog,
+        AsyncExitStack() as stack,
+    ):
         parts = build(tmp_path, catalog, ledger=Reception(FileEvents(bus)))
         accounts = Accounts(catalog)
         users = {

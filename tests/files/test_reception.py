@@ -7,6 +7,7 @@ import hashlib
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier import errors
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.events import MemoryEventBus
@@ -21,7 +22,7 @@ from sessions_engine import body_of, build
 
 @pytest.fixture
 async def catalog(tmp_path):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         yield catalog
 
 

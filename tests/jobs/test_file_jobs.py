@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pytest
 from PIL import Image
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.bells import MemoryBell
 from haulier.coordination.events import MemoryEventBus
@@ -90,7 +91,10 @@ class Place:
 
 @asynccontextmanager
 async def opened(tmp_path, scanner=None, **more):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog, Workers(count=1) as workers:
+    async with (
+        await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog,
+        Workers(count=1) as workers,
+    ):
         bell = MemoryBell()
         bus = MemoryEventBus()
         events = FileEvents(bus)

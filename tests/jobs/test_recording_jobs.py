@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.bells import MemoryBell
 from haulier.core.jobs import JobState
@@ -57,7 +58,10 @@ class Place:
 
 @asynccontextmanager
 async def opened(tmp_path, steps=recording_steps.recording_steps, now=None):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog, Workers() as workers:
+    async with (
+        await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog,
+        Workers() as workers,
+    ):
         manager, bell = OfflineAudioManager(tmp_path / "recordings"), MemoryBell()
         jobs = RecordingJobs(
             catalog=catalog,

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.bells import MemoryBell
 from haulier.core.jobs import Job, JobState, new_job
@@ -27,7 +28,7 @@ ENDED = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
 
 @pytest.fixture
 async def catalog(tmp_path):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         yield catalog
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.journeys.archive.context import ArchiveContext, StageReached
 from haulier.journeys.archive.destination import Destination, OpenDestination
@@ -42,7 +43,7 @@ class Yard:
     @asynccontextmanager
     async def open(self, *, store=None, observe=None, **changes):
         store = store or LocalStore(self.store_dir)
-        catalog = await Catalog.open(self.data / "catalog.db")
+        catalog = await Catalog.open(new_sqlite(self.data / "catalog.db"))
         place = OpenDestination(Destination(root=store.url), store, LOCAL_CHECKS)
 
         async def open_destination(wanted):

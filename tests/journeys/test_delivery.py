@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import discord
+from catalogs import new_sqlite
 from haulier import BaseUploadProcessor, Catalog, MediaFile, Settings, UploadManager, UploadResult
 from haulier.catalog.filters import OperationFilter
 from haulier.core.records import OperationStatus
@@ -52,7 +53,7 @@ async def channel(server: DiscordServer) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         yield catalog
 
 

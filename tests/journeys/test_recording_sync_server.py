@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx2
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.errors import ConfigurationError, UsageError
 from haulier.journeys.recording.manager import OfflineAudioManager
@@ -48,7 +49,9 @@ async def device(root, to, token):
     """A machine with recordings of its own that sends them to `to`."""
     settings = Settings.load(data=root, SYNC_TO=to, SYNC_TOKEN=token)
     async with AsyncExitStack() as stack:
-        catalog = await stack.enter_async_context(await Catalog.open(root / "catalog.db"))
+        catalog = await stack.enter_async_context(
+            await Catalog.open(new_sqlite(root / "catalog.db"))
+        )
         sender = sender_of(settings, catalog, stack, own_files=None)
         manager = OfflineAudioManager(root / "recordings")
         yield manager, await stack.enter_async_context(Syncing(manager, sender))

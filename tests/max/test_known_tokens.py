@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier import errors
 from haulier.catalog.catalog import Catalog
 from haulier.max.client import MaxClient
@@ -27,14 +28,14 @@ async def test_a_file_is_uploaded_once_also_by_another_program(
     path.write_bytes(PDF)
     tokens = []
     for _ in range(2):
-        async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+        async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
             store = TokenStore(catalog)
             sent = await FileManager(client, tokens=KnownTokens(store)).send_file(1, path)
             tokens.append(sent.token)
     assert tokens[0] == tokens[1]
     assert len(state.slots) == 1
     del state.media[tokens[0] or ""]
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         store = TokenStore(catalog)
         sent = await FileManager(client, tokens=KnownTokens(store)).send_file(1, path)
         assert sent.token not in {None, tokens[0]}
@@ -59,7 +60,7 @@ async def test_content_name_and_type_tell_files_apart(tmp_path: Path) -> None:
 
     (tmp_path / "a").write_bytes(b"one")
     (tmp_path / "b").write_bytes(b"two")
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         tokens = KnownTokens(TokenStore(catalog))
         await tokens.keep(prepared(), "t", bot_id="7")
         assert await tokens.find(prepared(), bot_id="7") == "t"

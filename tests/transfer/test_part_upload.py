@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogs import new_sqlite
 from haulier.archive.parts import CutPart
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.journal import JournalStage, PartRow, UploadJournal
@@ -204,7 +205,7 @@ class Plain:
 async def test_no_more_parts_are_held_than_are_allowed(tmp_path, jobs, seal):
     source = CountedSource(12, may_be_held=jobs)
     store = LocalStore(tmp_path / "store")
-    catalog = await Catalog.open(tmp_path / "catalog.db")
+    catalog = await Catalog.open(new_sqlite(tmp_path / "catalog.db"))
 
     async def stored(row):
         source.sent += 1

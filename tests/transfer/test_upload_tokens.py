@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier import errors
 from haulier.catalog.catalog import Catalog
 from haulier.core.upload_tokens import TokenKey, TokenStatistics
@@ -37,7 +38,7 @@ def now() -> Now:
 
 @pytest.fixture
 async def catalog(tmp_path):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         yield catalog
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.store.s3 import S3Store
 from haulier.store.wrappers import Retrying
@@ -14,7 +15,7 @@ FOUR_IN_A_PART = 5 << 18
 
 @pytest.fixture
 async def catalog(tmp_path):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         yield catalog
 
 

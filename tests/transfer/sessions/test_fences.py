@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.redis_locks import RedisLocks
 from haulier.core.sessions.session import Order
@@ -64,7 +65,7 @@ async def test_who_was_paused_publishes_nothing_after_another_went_on(tmp_path, 
     async with a_link(redis_server.url, new_prefix()) as link:
         # Neither renews what it holds, as if it were paused all the time.
         locks = [RedisLocks(link, life_s=0.5) for _ in range(2)]
-        async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+        async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
             ledger = Ledger(strict=False)
             late, other = (
                 build(tmp_path, catalog, ledger=ledger, locks=one).engine for one in locks
@@ -87,7 +88,7 @@ async def test_who_was_paused_publishes_nothing_after_another_went_on(tmp_path, 
 
 
 async def test_rows_accept_nothing_from_an_older_lock(tmp_path):
-    async with await Catalog.open(tmp_path / "catalog.db") as catalog:
+    async with await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog:
         engine = build(tmp_path, catalog).engine
         new = NewUpload(owner_id="ann", name="a", size_bytes=3000, order=Order.SEQUENTIAL)
         session = await engine.start(new)
