@@ -51,6 +51,8 @@ async def upload(url: str, tokens: list[str], seconds: int) -> None:
     import aiohttp
 
     piece = os.urandom(MB // PIECES)
+    # Of a name that is there already it would be a version, and no file be created.
+    begun_ns = time.time_ns()
 
     async def trickle():
         for _ in range(PIECES):
@@ -61,7 +63,7 @@ async def upload(url: str, tokens: list[str], seconds: int) -> None:
         await asyncio.sleep(delay_s)
         bearer = {"Authorization": f"Bearer {token}"}
         api = f"{url}/api/files/upload"
-        asked = {"name": "clip.bin", "size": seconds * MB, "chunk_size": MB}
+        asked = {"name": f"clip-{begun_ns}.bin", "size": seconds * MB, "chunk_size": MB}
         async with session.post(f"{api}/start", json=asked, headers=bearer) as begun:
             session_id = (await begun.json())["session_id"]
         for number in range(1, seconds + 1):
