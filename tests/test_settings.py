@@ -198,6 +198,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "DISCORD_CHANNELS",
                 "DISCORD_ROLES",
                 "DISCORD_PRIORITY_ROLES",
+                "MAX_USERS",
             ],
             "bot",
         ),

@@ -446,6 +446,9 @@ class BotSettings(_Group):
     discord_priority_roles: Annotated[str, AfterValidator(accepted.numbers)] = _setting(
         "", "DISCORD_PRIORITY_ROLES", meaning="ids of roles whose requests go first"
     )
+    max_users: Annotated[str, AfterValidator(accepted.numbers_or_all)] = _setting(
+        "", "MAX_USERS", meaning="ids of those who may use the bot of MAX; `*`: all", shown="nobody"
+    )
 
 
 class RemoteSettings(BaseModel):

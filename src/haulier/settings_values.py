@@ -92,6 +92,11 @@ def numbers(text: str) -> str:
     return text
 
 
+def numbers_or_all(text: str) -> str:
+    """Check ids that are numbers, or `*`."""
+    return text if text.strip() == "*" else numbers(text)
+
+
 def listed(text: str) -> tuple[str, ...]:
     """Return what is told apart by commas."""
     return tuple(one.strip() for one in text.split(",") if one.strip())

@@ -14,7 +14,7 @@ from haulier.cli.main import app
 def commands():
     groups = {
         "db": ["upgrade"], "s3": ["setup"], "user": ["add", "list", "set", "disable"], "token": ["create"],
-        "bot": ["discord"], "record": ["save", "list", "queue", "sync", "stats"],
+        "bot": ["discord", "max"], "record": ["save", "list", "queue", "sync", "stats"],
     }  # fmt: skip
     names = [c.name or c.callback.__name__ for c in app.registered_commands]
     return [[name] for name in names] + [[g, c] for g, inner in groups.items() for c in inner]
@@ -33,7 +33,7 @@ def test_all_commands_are_there():
         "upload", "resume", "retry", "watch", "history", "show", "files", "verify", "restore", "ls",
         "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
         "record save", "record list", "record queue", "record sync", "record stats", "serve", "worker",
-        "bot discord", "send", "user add", "user list", "user set", "user disable", "token create",
+        "bot discord", "bot max", "send", "user add", "user list", "user set", "user disable", "token create",
         "shrink", "thumbnail",
         "fetch", "backup", "restore-server", "rotate-keys",
     }  # fmt: skip

@@ -65,6 +65,16 @@ def test_programs_get_a_record_for_each_file(haulier, chat, files):
     assert chat.token not in str(kept)
 
 
+def test_what_max_has_already_is_not_uploaded_again(haulier, chat, files):
+    for to in ("max:-7", "max:1"):
+        haulier("send", "--to", to, "letter.txt")
+    assert chat.state.count("POST", "/uploads") == 1
+    assert len(chat.state.messages) == 2
+    chat.state.media.clear()  # forgotten: it is uploaded once more
+    haulier("send", "--to", "max:1", "letter.txt")
+    assert chat.state.count("POST", "/uploads") == 2
+
+
 def test_pictures_go_as_files_where_that_is_wanted(haulier, chat, files):
     haulier("send", "--to", "max:1", "--as-file", "photo.png")
     [message] = chat.state.messages.values()

@@ -207,8 +207,9 @@ async def test_a_webhook_takes_what_has_the_secret(
     assert got == ["message_created", "new_kind"]
 
 
+@pytest.mark.parametrize(("answers_late", "status"), [(True, 200), (False, 503)])
 async def test_a_slow_handler_is_answered_for_and_ends(
-    server: MaxServer, client: MaxClient
+    server: MaxServer, client: MaxClient, answers_late: bool, status: int
 ) -> None:
     bot, ended = MaxBot(client), []
 
@@ -217,12 +218,14 @@ async def test_a_slow_handler_is_answered_for_and_ends(
         await asyncio.sleep(0.5)
         ended.append(True)
 
-    async with Webhook(bot, secret=SECRET, answer_within_s=0.05) as webhook:
+    async with Webhook(
+        bot, secret=SECRET, answer_within_s=0.05, answers_late=answers_late
+    ) as webhook:
         runner = web.AppRunner(webhook.app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        assert await server.deliver(url, {"update_type": "x"}, SECRET) == 200
+        assert await server.deliver(url, {"update_type": "x"}, SECRET) == status
         assert ended == []
         await runner.cleanup()
     assert ended == [True]

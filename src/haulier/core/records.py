@@ -8,6 +8,7 @@ are timezone-aware UTC, checksums read `<algorithm>:<lower hex>`.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import secrets
 import time
 import uuid
@@ -47,7 +48,22 @@ def new_file_id() -> str:
     48 bits of milliseconds and 80 random bits in Crockford's base 32 (the layout of
     ULID, lower case), so that newest-first listings are an index scan.
     """
-    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    return _id_of(time.time_ns() // 1_000_000, secrets.randbits(80))
+
+
+def derived_id(time_ms: int, cause: str) -> str:
+    """Return an id as `new_file_id` does, but the same one each time for the same arguments.
+
+    Args:
+        time_ms: when what it names was made, in milliseconds since 1970.
+        cause: what tells it apart from all others.
+    """
+    digest = hashlib.sha256(cause.encode()).digest()
+    return _id_of(time_ms & (1 << 48) - 1, int.from_bytes(digest[:10]))
+
+
+def _id_of(time_ms: int, others: int) -> str:
+    number = time_ms << 80 | others
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 

@@ -12,12 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from haulier.catalog.catalog import Catalog
 from haulier.core.progress import ProgressBoard
 from haulier.core.records import OperationRecord, OperationStatus, utc_now
 from haulier.errors import ConfigurationError, HaulierError, UsageError
 from haulier.journeys.archive.open import open_catalog
 from haulier.max.client import API_URL, MaxClient
 from haulier.max.files import FileManager
+from haulier.max.known_tokens import KnownTokens
 from haulier.max.outgoing import To
 from haulier.max.preparing import OverLimit, Preparer
 from haulier.max.sent import SentFile
@@ -26,6 +28,7 @@ from haulier.max.uploads import Uploader
 from haulier.media.clamd import Clamd
 from haulier.media.isolation import Workers
 from haulier.settings import Settings
+from haulier.transfer.tokens import TokenStore
 
 TYPE = "send"
 
@@ -94,7 +97,10 @@ async def send(
         raise UsageError(
             f"{to!r} is no chat", hint="Write max:CHAT_ID, max:user:USER_ID or discord:CHANNEL_ID."
         )
-    async with opener(settings, chat, board) as messenger, await open_catalog(settings) as catalog:
+    async with (
+        await open_catalog(settings) as catalog,
+        opener(settings, catalog, chat, board) as messenger,
+    ):
         begun = [
             OperationRecord(
                 operation_type=TYPE,
@@ -160,25 +166,30 @@ class _Max:
 
 
 @asynccontextmanager
-async def _open_max(settings: Settings, chat: str, board: ProgressBoard) -> AsyncIterator[_Max]:
+async def _open_max(
+    settings: Settings, catalog: Catalog, chat: str, board: ProgressBoard
+) -> AsyncIterator[_Max]:
     to = To.parse(chat)
     async with open_max_client(settings) as client, AsyncExitStack() as stack:
         workers = None
         if all(find_spec(name) for name in ("PIL", "av")):  # else MAX checks pixels and minutes
             workers = await stack.enter_async_context(Workers())
-        yield _Max(open_max_files(settings, client, workers=workers, board=board), to)
+        yield _Max(open_max_files(settings, client, catalog, workers=workers, board=board), to)
 
 
 def open_max_files(
     settings: Settings,
     client: MaxClient,
+    catalog: Catalog | None,
     *,
     workers: Workers | None,
     board: ProgressBoard | None = None,
 ) -> FileManager:
-    """Return what sends files as the settings say, whose uploads outlive the process."""
+    """Return what sends files as the settings say, whose uploads outlive the process. What MAX has
+    already, by what the catalog knows, is not uploaded again."""
     return FileManager(
         client,
+        tokens=None if catalog is None else KnownTokens(TokenStore(catalog)),
         uploader=Uploader(client, state_folder=settings.general.data / "max" / "uploads"),
         preparer=Preparer(workers=workers, scanner=_scanner(settings)),
         board=board,
@@ -210,7 +221,7 @@ def _scanner(settings: Settings) -> Clamd | None:
 
 
 def _open_discord(
-    settings: Settings, chat: str, board: ProgressBoard
+    settings: Settings, _catalog: Catalog, chat: str, board: ProgressBoard
 ) -> AbstractAsyncContextManager[Messenger]:
     from haulier.journeys.discord_sending import open_discord  # which leans on the classes above
 
@@ -218,5 +229,5 @@ def _open_discord(
 
 
 _MESSENGERS: dict[
-    str, Callable[[Settings, str, ProgressBoard], AbstractAsyncContextManager[Messenger]]
+    str, Callable[[Settings, Catalog, str, ProgressBoard], AbstractAsyncContextManager[Messenger]]
 ] = {"max": _open_max, "discord": _open_discord}

@@ -36,6 +36,8 @@ class Webhook:
         secret: what MAX was given by `MaxClient.subscribe`; whoever has not got it is refused.
         path: of the URL.
         answer_within_s: seconds after which MAX is answered although handlers still run.
+        answers_late: what it is answered then: that the update is dealt with, or that it should
+            come again, for handlers that bear to see one twice and must not lose any.
 
     Raises:
         UsageError: there is no secret.
@@ -48,6 +50,7 @@ class Webhook:
         secret: str,
         path: str = "/",
         answer_within_s: float = _ANSWER_WITHIN_S,
+        answers_late: bool = True,
     ) -> None:
         if not secret:
             raise UsageError(
@@ -56,6 +59,7 @@ class Webhook:
         self._bot = bot
         self._secret = secret.encode()
         self._answer_within_s = answer_within_s
+        self._answers_late = answers_late
         self._running: set[asyncio.Task[None]] = set()
         self.app = web.Application(client_max_size=_MOST_BYTES)
         self.app.router.add_post(path, self._receive)
@@ -86,4 +90,5 @@ class Webhook:
         done, _ = await asyncio.wait({task}, timeout=self._answer_within_s)
         if not done:
             _log.info("a %s takes long; MAX is answered before it is dealt with", update.type)
+            return web.Response(status=200 if self._answers_late else 503)
         return web.Response()

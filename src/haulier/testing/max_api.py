@@ -138,6 +138,9 @@ class MaxApi:
         if not attachments and not body.get("text") and not body.get("link"):
             _refuse(400, "proto.payload", "text or attachments expected")
         message = self._new_message(chat_id, body, attachments)
+        if self._state.faults.hold_messages:
+            self._state.faults.hold_messages -= 1
+            await asyncio.Event().wait()
         if self._state.faults.lose_messages:
             self._state.faults.lose_messages -= 1
             assert request.transport is not None
@@ -161,8 +164,17 @@ class MaxApi:
                 "attachments": attachments,
             },
         }  # fmt: skip
+        if (link := self._linked(body)) is not None:
+            message["link"] = link
         self._state.messages[mid] = message
         return message
+
+    def _linked(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        link = body.get("link")
+        linked = self._state.messages.get((link or {}).get("mid", ""))
+        if link is None or linked is None:
+            return None
+        return {"type": link["type"], "sender": linked["sender"], "message": linked["body"]}
 
     def _chat_of(self, request: web.Request) -> int:
         query = request.query

@@ -204,6 +204,8 @@ class MaxFilesHost:
             raise web.HTTPNotFound
         if media.expired_links and request.query.get("sig") == "d":
             raise web.HTTPForbidden(text="expired")
+        if self._state.faults.hold_downloads is not None:
+            await self._state.faults.hold_downloads.wait()
         content, headers = media.content, {"ETag": f'"{media.id}"'}
         if media.type == "file":
             twice = quote(quote(media.name, safe=""), safe="")

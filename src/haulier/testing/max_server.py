@@ -88,13 +88,18 @@ class MaxServer:
         return told
 
     def receive(
-        self, chat_id: int, text: str | None = None, attachments: list[dict[str, Any]] | None = None
+        self,
+        chat_id: int,
+        text: str | None = None,
+        attachments: list[dict[str, Any]] | None = None,
+        *,
+        user_id: int = 5,
     ) -> dict[str, Any]:
         """Have somebody write to the bot; return the update about it."""
         now_ms = int(time.time() * 1000)
         number = next(self.state.numbers)
         message = {
-            "sender": user(5, "Ann", is_bot=False),
+            "sender": user(user_id, "Ann", is_bot=False),
             "recipient": {
                 "chat_id": chat_id, "chat_type": self.state.chats[chat_id], "user_id": 9,
             },

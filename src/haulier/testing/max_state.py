@@ -22,6 +22,8 @@ class MaxFaults:
         retry_after_s: told with a 429; the real API is not known to tell it.
         answers: for the next request whose `METHOD /path` begins so: status and body instead.
         lose_messages: so many messages are taken, and their answers lost.
+        hold_messages: so many messages are taken, and never answered.
+        hold_downloads: where there is one, downloads wait for it.
         not_ready: each file uploaded from now on is refused so many times as not ready.
         ready_after_s: and for so long.
         cut_uploads: the next requests with bytes are cut after so many of them.
@@ -36,6 +38,8 @@ class MaxFaults:
     retry_after_s: int | None = None
     answers: deque[tuple[str, int, bytes]] = field(default_factory=deque)
     lose_messages: int = 0
+    hold_messages: int = 0
+    hold_downloads: asyncio.Event | None = None
     not_ready: int = 0
     ready_after_s: float = 0.0
     cut_uploads: deque[int] = field(default_factory=deque)

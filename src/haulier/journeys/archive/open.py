@@ -113,9 +113,9 @@ async def open_bucket(
 
 
 async def open_destination(
-    settings: Settings, catalog: Catalog, stack: AsyncExitStack, to: str
+    settings: Settings, catalog: Catalog, stack: AsyncExitStack, to: str | None
 ) -> OpenDestination:
-    """Open the store that `to` names, closed with `stack`.
+    """Open the store that `to` names, or the settings where it is None, closed with `stack`.
 
     Raises:
         ConfigurationError, UsageError: a destination that can't be. StoreError: it can't be

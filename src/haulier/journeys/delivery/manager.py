@@ -130,11 +130,11 @@ class UploadManager:
             CatalogError, ConfigurationError: the catalog can't be opened, or a setting is missing.
         """
         began = time.monotonic()
+        catalog = await self._open_catalog()
         processor = self.processor(platform)
         root = Path(directory)
         updates = self._chat.upload_enable_progress_updates
         status = processor.status_line(ctx) if updates else SilentLine()
-        catalog = await self._open_catalog()
         try:
             with claimed(root):
                 ledger = await open_ledger(catalog, root, platform, processor.place_of(ctx))
@@ -257,7 +257,8 @@ class UploadManager:
 
     def _open_max(self) -> MaxUploadProcessor:
         client = self._max_client = open_max_client(self._settings)
-        files = open_max_files(self._settings, client, workers=self._workers)
+        catalog = self._catalog or self._own_catalog
+        files = open_max_files(self._settings, client, catalog, workers=self._workers)
         return MaxUploadProcessor(
             client, files=files, updates=self._chat.upload_enable_progress_updates
         )
