@@ -5,7 +5,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from postgres import postgres_url  # noqa: F401 - pytest finds fixtures by name
+from postgres import own_postgres, postgres_url  # noqa: F401 - pytest finds fixtures by name
 from redis_server import own_redis, redis_link, redis_server  # noqa: F401
 from seaweed import s3_server  # noqa: F401 - pytest finds fixtures by name
 from small_disk import small_disk  # noqa: F401 - pytest finds fixtures by name
@@ -37,7 +37,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         place = item.path.relative_to(config.rootpath / "tests").as_posix()
-        if {"bucket_site", "redis_server", "own_redis"} & set(item.fixturenames):
+        if {"bucket_site", "redis_server", "own_redis", "own_postgres"} & set(item.fixturenames):
             item.add_marker(pytest.mark.servers)
         if place.startswith(_PROCESSES):
             item.add_marker(pytest.mark.processes)

@@ -14,10 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from haulier.testing.seaweed import SeaweedServer
-from postgres import start_postgres, stop_postgres
+from postgres import Postgres
 from redis_server import RedisServer
 from running_server import HAULIER, environment
 
@@ -58,40 +56,6 @@ class Program:
 
 
 @dataclass
-class Postgres:
-    directory: Path
-    url: str = ""
-    port: str = ""
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        # What is committed survives the death of the server, as in earnest.
-        more = {"synchronous_commit": "on", "shared_buffers": "64MB"}
-        if self.port:
-            more["port"] = self.port
-        url, self.process = self._begin(more)
-        if not self.port:
-            self.url = url
-            self.port = url.rpartition(":")[2].partition("/")[0]
-
-    def _begin(self, more: dict[str, str]) -> tuple[str, subprocess.Popen[bytes]]:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while True:
-            try:
-                return start_postgres(self.directory, **more)
-            except pytest.fail.Exception:
-                # It refuses while what is left of the one that crashed has not ended yet.
-                if not self.port or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-
-    def crash(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGQUIT)
-        self.process.wait(60)
-
-
-@dataclass
 class Site:
     settings: dict[str, str]
     redis: RedisServer
@@ -115,7 +79,7 @@ def shared_services(directory: Path, s3: SeaweedServer) -> Iterator[Site]:
         cluster = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="haulier-postgres-")))
         postgres, redis = Postgres(cluster), RedisServer(directory / "redis")
         postgres.start()
-        stack.callback(lambda: stop_postgres(postgres.process))
+        stack.callback(postgres.stop)
         redis.start()
         stack.callback(redis.stop)
         settings = {

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -94,6 +95,52 @@ def postgres_url():
             stop_postgres(process)
     finally:
         shutil.rmtree(directory)
+
+
+@dataclass
+class Postgres:
+    """A server that a test may stop and start; what is committed survives its death."""
+
+    directory: Path
+    url: str = ""
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        more = {"synchronous_commit": "on", "shared_buffers": "64MB"}
+        if self.url:
+            more["port"] = self.url.rpartition(":")[2].partition("/")[0]
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                self.url, self.process = start_postgres(self.directory, **more)
+                return
+            except pytest.fail.Exception:
+                # It refuses while what is left of the one that crashed has not ended yet.
+                if not self.url or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def crash(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(60)
+
+    def stop(self) -> None:
+        assert self.process is not None
+        stop_postgres(self.process)
+
+
+@pytest.fixture
+def own_postgres():
+    """A server that the test may stop and start."""
+    # It runs as a user of its own, who may not go below pytest's directory.
+    with tempfile.TemporaryDirectory(prefix="haulier-postgres-") as directory:
+        server = Postgres(Path(directory))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def _unprivileged(directory: Path) -> list[str]:

@@ -85,6 +85,7 @@ async def test_conflicts_without_end_are_told(empty_postgres, monkeypatch):
         with pytest.raises(CatalogError, match="lost") as told:
             await catalog.transaction(work)
     assert attempts == 3
+    assert told.value.http_status == 503
     assert "run the command again" in told.value.hint
 
 
@@ -97,6 +98,7 @@ async def test_other_failures_are_not_repeated(empty_postgres):
         tx._connection.execute(text("SELECT 1 / 0"))
 
     async with await Catalog.open(empty_postgres) as catalog:
-        with pytest.raises(CatalogError, match="zero"):
+        with pytest.raises(CatalogError, match="zero") as told:
             await catalog.transaction(work)
     assert attempts == 1
+    assert told.value.http_status == 500

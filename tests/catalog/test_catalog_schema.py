@@ -23,7 +23,7 @@ from haulier.catalog.schema import (
     upgrade,
 )
 from haulier.catalog.tables import metadata
-from haulier.errors import CatalogError, ConfigurationError
+from haulier.errors import CatalogError, CatalogUnavailable, ConfigurationError
 
 
 @pytest.fixture
@@ -209,6 +209,7 @@ async def test_an_unreachable_server_is_named_without_the_password():
     assert "media" in shown
     assert "DATABASE_URL" in shown
     assert "cret" not in shown
+    assert isinstance(refused.value, CatalogUnavailable)
 
 
 @pytest.mark.servers

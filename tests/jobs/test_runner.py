@@ -145,6 +145,40 @@ async def test_of_a_greedy_kind_only_so_many_run_at_once(catalog):
     assert most == 1
 
 
+async def test_while_postgres_is_away_jobs_wait_and_none_is_done_twice(own_postgres):
+    gone, begun = asyncio.Event(), asyncio.Barrier(3)
+    runs = []
+
+    async def make(job):
+        runs.append(job.job_id)
+        await begun.wait()
+        await gone.wait()
+        return Done()
+
+    async def read(job):
+        runs.append(job.job_id)
+        if not gone.is_set():
+            await begun.wait()
+        await gone.wait()
+        return Done(result={"users": await catalog.read(lambda tx: tx.users.count())})
+
+    kinds = JobKind(name="make", run=make), JobKind(name="read", run=read)
+    async with await Catalog.open(own_postgres.url) as catalog:
+        made = await enqueue(catalog, "make", max_attempts=1)
+        wanted = await enqueue(catalog, "read", max_attempts=1)
+        async with running(catalog, *kinds, lease_s=60):
+            await begun.wait()
+            await asyncio.to_thread(own_postgres.crash)
+            gone.set()
+            await asyncio.to_thread(own_postgres.start)
+            done = [await until(catalog, job) for job in (made, wanted)]
+            later = await until(catalog, await enqueue(catalog, "read"))
+    assert [job.state for job in (*done, later)] == [JobState.COMPLETED] * 3
+    assert [job.attempts for job in (*done, later)] == [1, 1, 1]
+    assert runs.count(made.job_id) == 1, "its work was done"
+    assert runs.count(wanted.job_id) == 2, "it could not go on"
+
+
 async def test_a_ring_between_the_look_and_the_wait_is_not_lost():
     bell = MemoryBell()
     before = bell.count

@@ -106,7 +106,7 @@ MATRIX = {
     ),
     ("POST", "/auth/ticket"): Row(person(201)),
     ("GET", "/auth/me"): Row([401, *[200] * 8]),
-    ("POST", "/api/webhooks"): Row(admin(201), {"json": {"url": "https://93.184.215.14/in"}}),
+    ("POST", "/api/webhooks"): Row(admin(201), {"json": {"url": "https://127.0.0.1:1/in"}}),
     ("GET", "/api/webhooks"): Row(ADMIN),
     ("GET", "/api/webhooks/{webhook_id}"): Row(ADMIN),
     ("PATCH", "/api/webhooks/{webhook_id}"): Row(ADMIN, {"json": {"disabled": True}}),
@@ -315,7 +315,7 @@ class World:
             link = (await self.ask("POST", where, json={})).json()
             return template.replace("{token}", link["token"]).replace("{share_id}", link["id"])
         if "{webhook_id}" in template:
-            made = await self.services.webhooks.add("https://93.184.215.14/in")
+            made = await self.services.webhooks.add("https://127.0.0.1:1/in")
             failed = new_job(
                 DELIVERY, utc_now(), subject=made.webhook_id, state=JobState.FAILED,
                 payload={"type": "file.created", "timestamp": "2026-01-01T00:00:00Z"},
@@ -365,6 +365,7 @@ async def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RATE_LIMIT_SIGN_IN", "1000/second")
     monkeypatch.setenv("DURABILITY", "none")
+    monkeypatch.setenv("WEBHOOK_ALLOWED_HOSTS", "127.0.0.1")  # where nobody listens
     settings = Settings.load(data=tmp_path)
     async with open_services(settings) as services:
         made = World(create_app(settings, services))

@@ -39,8 +39,8 @@ class Catalog:
     """Records of files and operations, and the journal of unfinished uploads.
 
     Any number of processes may have one catalog open. Use `open`, and `async with` or
-    `aclose`. Every method raises CatalogError when the database fails, StorageFull when
-    its disk is full.
+    `aclose`. Every method raises CatalogError when the database fails (CatalogUnavailable when
+    it is away, or kept busy by others), StorageFull when its disk is full.
     """
 
     def __init__(self, url: URL) -> None:

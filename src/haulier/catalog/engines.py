@@ -10,9 +10,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
-from haulier.errors import CatalogError, ConfigurationError, MissingExtra, StorageFull
+from haulier.errors import (
+    CatalogError,
+    CatalogUnavailable,
+    ConfigurationError,
+    MissingExtra,
+    StorageFull,
+)
 
 T = TypeVar("T")
 
@@ -31,6 +43,9 @@ _POSTGRES_PLANNING = {
 }
 _DISK_FULL_SQLSTATE = "53100"
 _CONFLICT_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+# Shutting down, crashed, starting up; no connection left.
+_AWAY_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300"})
+_COME_AGAIN_S = 2
 _CONFLICT_ATTEMPTS = 8
 _CONFLICT_WAIT_S = 0.05
 
@@ -170,7 +185,7 @@ def _is_conflict(error: Exception) -> bool:
 
 @contextmanager
 def database_errors(url: URL) -> Iterator[None]:
-    """Turn what the database libraries raise into StorageFull or CatalogError."""
+    """Turn what the database libraries raise into StorageFull or a CatalogError."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -185,7 +200,30 @@ def _translate(error: SQLAlchemyError, url: URL) -> CatalogError | StorageFull:
     message = f"the catalog ({describe(url)}) failed: {reason}"
     if _is_disk_full(cause):
         return StorageFull(message)
-    return CatalogError(message, hint=_hint(error, cause, url))
+    hint = _hint(error, cause, url)
+    if _will_pass(error, cause, url):
+        return CatalogUnavailable(message, hint=hint, retry_after_s=_COME_AGAIN_S)
+    return CatalogError(message, hint=hint)
+
+
+def _will_pass(error: SQLAlchemyError, cause: BaseException, url: URL) -> bool:
+    """Tell whether the same may be asked again later: the database is away, or was kept busy."""
+    if is_sqlite(url):
+        return _is_held(cause)
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or _is_conflict(error):
+        return True
+    # Of a server that was never reached there is no state.
+    state = _sqlstate(cause) or "08"
+    return isinstance(error, OperationalError) and (
+        state.startswith("08") or state in _AWAY_SQLSTATES
+    )
+
+
+def _is_held(cause: BaseException) -> bool:
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _is_disk_full(cause: BaseException) -> bool:
@@ -205,9 +243,9 @@ def _hint(error: SQLAlchemyError, cause: BaseException, url: URL) -> str:
         return "Others changed the same records at the same time; run the command again."
     if not is_sqlite(url):
         return "Check that the server runs and DATABASE_URL is right; what was recorded is kept."
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+    if _is_held(cause):
         return f"Another process held the catalog for {BUSY_TIMEOUT_S} s; run the command again."
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
         return "The file is damaged or no catalog: move it aside, then run `haulier import`."
     return "Check that you may write to the file and its directory."

@@ -85,6 +85,7 @@
     ├── StorageFull
     ├── OperationBusy
     ├── CatalogError
+    │   └── CatalogUnavailable
     └── Interrupted
 
 A row is three class attributes: `code` (stable, kebab-case, also the `code` of a
@@ -109,6 +110,7 @@ from haulier.errors.archiving import (
 )
 from haulier.errors.base import (
     CatalogError,
+    CatalogUnavailable,
     ConfigurationError,
     CoordinationError,
     HaulierError,
@@ -201,6 +203,7 @@ __all__ = [
     "BadBotToken",
     "BadDigest",
     "CatalogError",
+    "CatalogUnavailable",
     "ChangesGone",
     "ChatDenied",
     "ChatError",

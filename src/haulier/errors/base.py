@@ -84,6 +84,13 @@ class CatalogError(HaulierError):
     advice = "Run `haulier db upgrade`."
 
 
+class CatalogUnavailable(CatalogError):
+    """The catalog can't be asked now: its database is away, or others keep it busy."""
+
+    code, http_status = "catalog-unavailable", 503
+    advice = "Try again in a moment; what was acknowledged is kept."
+
+
 class CoordinationError(HaulierError):
     """What several processes agree by (Redis) does not answer."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,10 +15,11 @@ from haulier.catalog.transaction import Tx
 from haulier.coordination.bells import Bell
 from haulier.core.jobs import Job, JobState, backoff
 from haulier.core.records import utc_now
-from haulier.errors import HaulierError
+from haulier.errors import CatalogUnavailable, HaulierError
 from haulier.jobs.kinds import Done, JobKind
 
 _HEARTBEATS_PER_LEASE = 3
+_RECORD_AGAIN_S = 0.5
 _log = logging.getLogger("haulier.jobs")
 
 
@@ -170,12 +171,33 @@ class Runner:
         try:
             if worked.cancelled():
                 await self._give_back(job)
-            elif (error := worked.exception()) is not None:
-                await self._fail(job, error)
             else:
-                await self._complete(job, worked.result())
+                await self._while_held(lambda: self._record(job, worked))
         except Exception:  # noqa: BLE001  # a job that can't be settled must not end the runner
             _log.exception("job %s is taken again when its lease ends", job.job_id)
+
+    async def _while_held(self, record: Callable[[], Awaitable[None]]) -> None:
+        """Record what a job came to, again while the catalog is away: its work is done."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._lease_s
+        while True:
+            try:
+                return await record()
+            except CatalogUnavailable as exc:
+                if clock() >= until:
+                    raise
+                _log.warning("what a job came to has to wait: %s", exc.message)
+            await asyncio.sleep(_RECORD_AGAIN_S)
+
+    async def _record(self, job: Job, worked: asyncio.Future[Done]) -> None:
+        error = worked.exception()
+        if error is None:
+            await self._complete(job, worked.result())
+        elif isinstance(error, CatalogUnavailable):
+            # It did not fail: it could not go on.
+            await self._give_back(job)
+        else:
+            await self._fail(job, error)
 
     async def _hold(self, job: Job) -> None:
         """Renew the lease until the job is lost."""

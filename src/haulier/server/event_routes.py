@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from fastapi.responses import StreamingResponse
 from haulier.coordination.events import Event, Subscription
 from haulier.core.accounts import User
 from haulier.core.records import utc_now
-from haulier.errors import FilePermissionError
+from haulier.errors import FilePermissionError, HaulierError
 from haulier.files.access import Scope, check_scopes, topics_of
 from haulier.server.identity import TheServices, count, get_ticket_user, identify
 from haulier.server.services import Services
@@ -30,6 +31,7 @@ from haulier.server.services import Services
 _HEARTBEAT_S = 15
 _RETRY_MS = 2000
 _SIGNED_OUT, _COME_AGAIN = 1008, 1013
+_log = logging.getLogger("haulier.server")
 
 router = APIRouter(tags=["events"])
 
@@ -81,10 +83,7 @@ async def listen(
         await socket.accept()
         watching = asyncio.create_task(_until_left(socket, news))
         try:
-            async for event in _following(services, listener, news):
-                if event is not None:
-                    await socket.send_text(event.text)
-            await socket.close(_COME_AGAIN if news.is_over else _SIGNED_OUT)
+            await socket.close(await _send(socket, services, listener, news))
         except WebSocketDisconnect:
             return
         finally:
@@ -108,20 +107,41 @@ async def follow(
     )
 
 
+async def _send(
+    socket: WebSocket, services: Services, listener: _Listener, news: Subscription
+) -> int:
+    """Send events as long as one may listen; return with which code to close then."""
+    try:
+        async for event in _following(services, listener, news):
+            if event is not None:
+                await socket.send_text(event.text)
+    except HaulierError as exc:
+        _log.warning("a listener has to come again: %s", exc.message)
+        return _COME_AGAIN
+    return _COME_AGAIN if news.is_over else _SIGNED_OUT
+
+
 async def _stream(
     services: Services, listener: _Listener, last_event_id: str | None
 ) -> AsyncIterator[str]:
     topics = topics_of(listener.user)
     async with services.events.subscribe(topics, last_event_id) as news:
         yield f"retry: {_RETRY_MS}\n\n"
-        async for event in _following(services, listener, news):
-            yield ":\n\n" if event is None else f"id: {event.event_id}\ndata: {event.text}\n\n"
+        try:
+            async for event in _following(services, listener, news):
+                yield ":\n\n" if event is None else f"id: {event.event_id}\ndata: {event.text}\n\n"
+        except HaulierError as exc:
+            _log.warning("a listener has to come again: %s", exc.message)
 
 
 async def _following(
     services: Services, listener: _Listener, news: Subscription
 ) -> AsyncIterator[Event | None]:
-    """Yield events, and None where there was none for a while, as long as one may listen."""
+    """Yield events, and None where there was none for a while, as long as one may listen.
+
+    Raises:
+        CatalogError: nobody can tell whether one still may.
+    """
     clock = asyncio.get_running_loop().time
     checked_at = clock()
     while not news.is_over:

@@ -42,7 +42,7 @@ _MEANINGS = {
     429: ("too-many-requests", "Too many requests; Retry-After tells when to come again"),
     460: ("checksum-mismatch", "The bytes have another checksum than was told"),
     502: ("external-service", "Where the bytes are kept did not answer as it should"),
-    503: ("too-many-requests", "Too many requests; Retry-After tells when to come again"),
+    503: ("catalog-unavailable", "It can't be done just now; Retry-After tells when to come again"),
     507: ("storage-full", "The disk is full; the upload can be resumed later"),
 }
 
@@ -329,11 +329,11 @@ def _fill(operation: Json, path: str, answers: _Answers) -> None:
 def _errors_of(operation: Json, path: str, answers: _Answers) -> set[int]:
     found = set(answers.errors)
     if "security" in operation:
-        found |= {401, 403, 429}
+        found |= {401, 403, 429, 503}
     if "{" in path and "security" in operation:
         found.add(404)
     if "requestBody" in operation or answers.headers or answers.body or "parameters" in operation:
-        found |= {400, 422}
+        found |= {400, 422, 503}
     return found
 
 

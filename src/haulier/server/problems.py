@@ -102,7 +102,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HaulierError)
     async def ours(request: Request, error: HaulierError) -> JSONResponse:
         if error.http_status >= 500:
-            _log.error("%s: %s", error.code, error.message, exc_info=error)
+            # What is away every request is told, until it is there again.
+            trace = None if error.http_status == 503 else error
+            _log.error("%s: %s", error.code, error.message, exc_info=trace)
         return error_answer(request, error)
 
     @app.exception_handler(RequestValidationError)
