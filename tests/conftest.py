@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from postgres import own_postgres, postgres_url  # noqa: F401 - pytest finds fixtures by name
+from rabbitmq import rabbitmq_server  # noqa: F401 - pytest finds fixtures by name
 from redis_server import own_redis, redis_link, redis_server  # noqa: F401
 from seaweed import s3_server  # noqa: F401 - pytest finds fixtures by name
 from small_disk import small_disk  # noqa: F401 - pytest finds fixtures by name
@@ -37,7 +38,9 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         place = item.path.relative_to(config.rootpath / "tests").as_posix()
-        if {"bucket_site", "redis_server", "own_redis", "own_postgres"} & set(item.fixturenames):
+        if {"bucket_site", "redis_server", "own_redis", "own_postgres", "rabbitmq_server"} & set(
+            item.fixturenames
+        ):
             item.add_marker(pytest.mark.servers)
         if place.startswith(_PROCESSES):
             item.add_marker(pytest.mark.processes)

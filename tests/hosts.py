@@ -16,6 +16,7 @@ from pathlib import Path
 
 from haulier.testing.seaweed import SeaweedServer
 from postgres import Postgres
+from rabbitmq import RabbitServer
 from redis_server import RedisServer
 from running_server import HAULIER, environment
 
@@ -61,6 +62,7 @@ class Site:
     redis: RedisServer
     postgres: Postgres
     directory: Path
+    broker: RedisServer | RabbitServer | None = None
     servers: list[Program] = field(default_factory=list)
     workers: list[Program] = field(default_factory=list)
     url: str = ""

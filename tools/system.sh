@@ -20,6 +20,7 @@ case $purpose in
     command -v aria2c > /dev/null || missing+=(aria2)
     command -v nginx > /dev/null || missing+=(nginx-light)
     command -v redis-server > /dev/null || missing+=(redis-server)
+    compgen -G '/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server' > /dev/null || missing+=(rabbitmq-server)
     command -v espeak-ng > /dev/null || missing+=(espeak-ng)
     compgen -G '/usr/sbin/clamd' > /dev/null || command -v clamd > /dev/null || missing+=(clamav-daemon)
     compgen -G '/usr/lib/*/libmagic.so.1' > /dev/null || missing+=(libmagic1)

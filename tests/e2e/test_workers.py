@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 import signal
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx2
@@ -22,18 +24,26 @@ pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, s3_server):
-    """A server and a worker on hosts of their own."""
-    with shared_services(tmp_path_factory.mktemp("site"), s3_server) as site:
-        server = site.host("server", "serve", "--port", "0")
-        worker = site.host("worker", "worker")
-        site.workers.append(worker)
-        with ExitStack() as stack:
-            stack.callback(server.stop)
-            site.url = server.start().removeprefix("listening on ")
-            stack.callback(worker.stop)
-            assert worker.start() == "ready for jobs"
-            yield site
+def services(tmp_path_factory, s3_server):
+    with shared_services(tmp_path_factory.mktemp("site"), s3_server) as services:
+        yield services
+
+
+@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
+def site(request, services):
+    """A server and a worker on hosts of their own, and what tells the one of the other's jobs."""
+    broker = services.redis
+    if request.param == "rabbitmq":
+        broker = request.getfixturevalue("rabbitmq_server")
+    told = {"CELERY_BROKER_URL": broker.url}
+    server = services.host(f"server-{request.param}", "serve", "--port", "0", **told)
+    worker = services.host(f"worker-{request.param}", "worker", **told)
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        url = server.start().removeprefix("listening on ")
+        stack.callback(worker.stop)
+        assert worker.start() == "ready for jobs"
+        yield replace(services, broker=broker, workers=[worker], url=url)
 
 
 async def put(site, name, data):
@@ -44,9 +54,15 @@ async def put(site, name, data):
         )
     token = Tokens(SECRET).issue(user, timedelta(hours=1))
     async with httpx2.AsyncClient(timeout=60, headers={"Authorization": f"Bearer {token}"}) as http:
-        answer = await http.put(f"{site.url}/api/content/{name}", content=data)
+        where = f"{site.url}/api/content/{site.workers[0].data.name}/{name}"
+        answer = await http.put(where, content=data)
         assert answer.status_code == 201, answer.text
         return answer.json()["id"]
+
+
+async def begin_again(program):
+    await asyncio.to_thread(program.stop, signal.SIGKILL)
+    await asyncio.to_thread(program.start)
 
 
 async def jobs_about(site, file_id):
@@ -65,18 +81,18 @@ async def done(site, file_id):
 
 async def test_a_worker_does_what_the_server_enqueues(site):
     data = b"to be hashed elsewhere" * 1000
-    [digest] = await done(site, await put(site, "a.bin", data))
+    file_id = await put(site, "a.bin", data)
+    [digest] = await done(site, file_id)
     assert digest.result == {"sha256": hashlib.sha256(data).hexdigest()}
     assert digest.attempts == 1
 
 
-async def test_what_the_broker_forgot_is_found(site):
+async def test_what_the_broker_may_have_forgotten_is_found(site):
     [worker] = site.workers
     worker.process.send_signal(signal.SIGSTOP)
     try:
         file_id = await put(site, "b.bin", b"told to a broker that forgets it")
-        await asyncio.to_thread(site.redis.stop, signal.SIGKILL)
-        await asyncio.to_thread(site.redis.start)
+        await begin_again(site.broker)
         [waiting] = await jobs_about(site, file_id)
         assert waiting.state is JobState.PENDING
     finally:
@@ -106,6 +122,24 @@ async def _complete(site, job):
     """Complete a job as the worker would that lost it."""
     async with await Catalog.open(site.postgres.url) as catalog:
         return await catalog.transaction(lambda tx: tx.jobs.complete(job, {}, job.created_at))
+
+
+async def test_nothing_is_lost_or_doubled_while_worker_and_broker_are_killed(site):
+    [worker] = site.workers
+    contents = {f"many-{number}.bin": secrets.token_bytes(1000) for number in range(12)}
+    ids, ending = {}, None
+    for name, data in contents.items():
+        ids[name] = await put(site, name, data)
+        if ending is None:
+            ending = asyncio.gather(begin_again(worker), begin_again(site.broker))
+    await ending
+    later = await put(site, "later.bin", b"")
+    for name, data in contents.items():
+        [digest] = await done(site, ids[name])
+        assert digest.result == {"sha256": hashlib.sha256(data).hexdigest()}
+        assert digest.attempts <= 2, "only what the dead one had begun is begun again"
+    [digest] = await done(site, later)
+    assert digest.attempts == 1
 
 
 def test_a_worker_stops_when_it_is_told_to(site):

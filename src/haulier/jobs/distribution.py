@@ -28,7 +28,7 @@ def celery_app(broker_url: str) -> Celery:
     """Return the application of servers and workers that share a broker.
 
     Args:
-        broker_url: of Redis (`redis://`, `rediss://`, `unix://`) or RabbitMQ (`amqp://`, untried).
+        broker_url: of Redis (`redis://`, `rediss://`, `unix://`) or RabbitMQ (`amqp://`, `amqps://`).
 
     Raises:
         MissingExtra: Celery is not installed.
