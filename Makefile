@@ -55,6 +55,12 @@ bench: .venv/.bench ## haulier beside its peers, on the same data in the same ru
 docs: .venv/.dev ## write docs/reference from the code
 	@$(BIN)/python tools/gen_reference.py
 
+.PHONY: web
+web: ## build the web app into the package
+	@cd web && { [ node_modules/.package-lock.json -nt package-lock.json ] \
+	  || npm ci --silent --no-audit --no-fund --ignore-scripts; }
+	@cd web && npm run --silent build
+
 .PHONY: picture
 picture: .venv/.dev ## draw docs/images/terminal.svg from a session with the program
 	@$(BIN)/python tools/terminal_picture.py
@@ -72,8 +78,8 @@ clean: ## remove what was made here, but for .venv
 .PHONY: test-programs
 test-programs:
 	@tools/system.sh test
-	@cd tests/clients && { [ node_modules/.package-lock.json -nt package-lock.json ] \
-	  || npm ci --silent --no-audit --no-fund --ignore-scripts; }
+	@for one in tests/clients web; do (cd "$$one"; [ node_modules/.package-lock.json -nt package-lock.json ] \
+	  || npm ci --silent --no-audit --no-fund --ignore-scripts); done
 
 .venv/.runtime: requirements.lock pyproject.toml
 	@tools/venv.sh

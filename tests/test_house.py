@@ -17,9 +17,10 @@ from haulier import errors
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCKS = sorted(REPOSITORY.glob("requirements*.lock"))
 NPM_LOCKS = [
-    REPOSITORY / one / "package-lock.json" for one in ("tests/clients", "benchmarks/tus-server")
+    REPOSITORY / one / "package-lock.json"
+    for one in ("tests/clients", "benchmarks/tus-server", "web")
 ]
-PLACES = ("src", "tests", "docs", "tools", "benchmarks", ".ci")
+PLACES = ("src", "web", "tests", "docs", "tools", "benchmarks", ".ci")
 MAX_MODULE_LINES = 500
 MAX_DECISION_LINES = 40
 

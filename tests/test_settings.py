@@ -134,6 +134,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "DURABILITY",
                 "DOWNLOAD_MODE",
                 "X_ACCEL_PREFIX",
+                "WEB_APP",
                 "RATE_LIMIT_SIGN_IN",
                 "CLAMD_URL",
                 "CLAMD_MAX_FILE_MB",

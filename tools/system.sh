@@ -16,6 +16,7 @@ case $purpose in
       || command -v initdb > /dev/null || missing+=(postgresql)
     command -v ffmpeg > /dev/null || missing+=(ffmpeg)
     command -v npm > /dev/null || missing+=(nodejs npm)
+    command -v chromium > /dev/null || missing+=(chromium)
     command -v curl > /dev/null || missing+=(curl)
     command -v aria2c > /dev/null || missing+=(aria2)
     command -v nginx > /dev/null || missing+=(nginx-light)

@@ -258,7 +258,9 @@ class ServerSettings(_Group):
         "X_ACCEL_PREFIX",
         meaning="nginx's internal location of `{data}/files`, which then sends the files",
     )
-
+    web_app: bool = _setting(
+        True, "WEB_APP", meaning="whether the server shows its pages at `/`, or is an API alone"
+    )
     encryption_key: SecretStr | None = _setting(
         None,
         "ENCRYPTION_KEY",

@@ -90,6 +90,12 @@ GRANT = {"role": "viewer", "permission": "read"}
 CHUNK = {"headers": {"X-Chunk-Number": "1"}, "content": b"abc"}
 
 MATRIX = {
+    ("GET", "/"): Row(OPEN(200)),
+    ("HEAD", "/"): Row(OPEN(200)),
+    ("GET", "/manifest.webmanifest"): Row(OPEN(200)),
+    ("GET", "/sw.js"): Row(OPEN(200)),
+    ("GET", "/icons/{name}"): Row(OPEN(404)),
+    ("GET", "/assets/{name}"): Row(OPEN(404)),
     ("GET", "/health/live"): Row(OPEN(200)),
     ("GET", "/health/ready"): Row(OPEN(200)),
     ("GET", "/metrics"): Row(OPEN(200)),

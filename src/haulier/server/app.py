@@ -35,6 +35,7 @@ from haulier.server import (
     upload_link_routes,
     upload_routes,
     user_routes,
+    web_app,
     webhook_routes,
 )
 from haulier.server.auditing import Audited
@@ -109,9 +110,12 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         event_routes,
         operations_routes,
     )
-    for family in families:
-        app.include_router(family.router)
-    routes = [route for family in families for route in family.router.routes]
+    routers = [family.router for family in families]
+    if settings.server.web_app:
+        routers.append(web_app.make_router())
+    for router in routers:
+        app.include_router(router)
+    routes = [route for router in routers for route in router.routes]
     app.state.routes = [route for route in routes if isinstance(route, APIRoute)]
     describe(app)
     install_shortcuts(app)

@@ -1,0 +1,13 @@
+import { render } from "preact";
+import { startListening } from "./api/events";
+import { start } from "./api/session";
+import { App } from "./app";
+import { applyTheme } from "./state/theme";
+import { startWorker } from "./worker";
+import "./style/main.css";
+
+applyTheme();
+render(<App />, document.getElementById("app") as HTMLElement);
+startListening();
+void start();
+startWorker();
