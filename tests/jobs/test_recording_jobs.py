@@ -14,6 +14,7 @@ from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.coordination.bells import MemoryBell
 from haulier.core.jobs import JobState
+from haulier.core.records import utc_now
 from haulier.errors import StorageFull, UnsupportedMedia
 from haulier.jobs import recording_steps
 from haulier.jobs.recording_jobs import RecordingJobs
@@ -162,8 +163,6 @@ def steps_of(*calls):
 
 async def test_a_step_that_fails_is_tried_again_alone(tmp_path):
     log = []
-    from haulier.core.records import utc_now
-
     # Each look at the clock is an hour later: no wait is long.
     hours = iter(range(10_000_000))
     clock = lambda: utc_now() + timedelta(hours=next(hours))  # noqa: E731
@@ -197,6 +196,34 @@ async def test_a_job_that_nobody_knows_any_more_is_made_again(tmp_path):
         await place.jobs.take_up()
         done = await place.ended(recording)
         assert (done.status, done.job_id != "lost") == ("completed", True)
+
+
+async def test_a_job_done_where_its_recording_does_not_lie_is_tried_again_and_told(tmp_path):
+    hours = iter(range(10_000_000))
+    clock = lambda: utc_now() + timedelta(hours=next(hours))  # noqa: E731
+    async with opened(tmp_path) as place, Workers() as workers:
+        recording = await place.uploaded(wav())
+        await place.jobs.process(recording)
+        elsewhere = RecordingJobs(
+            catalog=place.catalog,
+            manager=OfflineAudioManager(tmp_path / "of another host"),
+            workers=workers,
+        )
+        kinds = elsewhere.kinds()
+        runner = Runner(catalog=place.catalog, kinds=kinds, bell=place.bell, poll_s=0.01, now=clock)
+        running = asyncio.create_task(runner.run())
+        try:
+            async with asyncio.timeout(60):
+                while (await place.jobs_of(recording))[0].state is not JobState.FAILED:
+                    await asyncio.sleep(0.02)
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+        [job] = await place.jobs_of(recording)
+        assert job.attempts == job.max_attempts
+        await place.jobs.take_up()
+        told = await place.manager.get_recording("ann", recording.recording_id)
+        assert (told.status, told.error) == ("failed", job.last_error)
 
 
 async def test_plugins_add_steps(tmp_path, monkeypatch):

@@ -69,10 +69,16 @@ class RecordingJobs:
 
     def kinds(self) -> list[JobKind]:
         """Return the kinds that can be done here."""
-        # One at a time: all of a recording is decoded several times.
-        hopeless = (UnreadableMedia, NoSuchRecording)
+        # One at a time: all of a recording is decoded several times. One that is not there may lie
+        # in the directory of another worker.
         return [
-            JobKind(name=KIND, run=self._run, hopeless=hopeless, failed=self._failed, at_once=1)
+            JobKind(
+                name=KIND,
+                run=self._run,
+                hopeless=(UnreadableMedia,),
+                failed=self._failed,
+                at_once=1,
+            )
         ]
 
     async def process(self, recording: Recording) -> Recording:
@@ -101,12 +107,18 @@ class RecordingJobs:
         )
 
     async def take_up(self) -> None:
-        """Have those worked on whose job is not known any more, as with another catalog."""
+        """Have those worked on whose job is not known any more, as with another catalog.
+
+        One whose job failed where its recording did not lie is told to have failed.
+        """
         for user_id in await self._manager.users():
             for one in await self._manager.list_recordings(user_id, RecordingStatus.PROCESSING):
                 job_id = one.job_id or ""
-                if await self._catalog.read(lambda tx, job_id=job_id: tx.jobs.get(job_id)) is None:  # type: ignore[misc]  # a default binds it
+                job = await self._catalog.read(lambda tx, job_id=job_id: tx.jobs.get(job_id))  # type: ignore[misc]  # a default binds it
+                if job is None:
                     await self.process(one)
+                elif job.state is JobState.FAILED:
+                    await asyncio.to_thread(self._tell_failure, job, job.last_error or "")
 
     async def _run(self, job: Job) -> Done:
         user_id, recording_id = str(job.payload["user_id"]), job.subject or ""
@@ -157,8 +169,10 @@ class RecordingJobs:
         self.compressed_bytes["after"] += result.get("bytes_after", 0)
 
     def _failed(self, _tx: Tx, job: Job, why: str, is_last: bool) -> None:
-        if not is_last:
-            return
+        if is_last:
+            self._tell_failure(job, why)
+
+    def _tell_failure(self, job: Job, why: str) -> None:
         with suppress(NoSuchRecording):
             try:
                 shelf = self._manager.opened_shelf(str(job.payload["user_id"]))
