@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from haulier.core.alerts import ALERT_ABOVE
 from haulier.errors import ConnectionLost, QuotaExceeded, RecordingConflict
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.opening import OpenedLater
 from haulier.journeys.recording.sending import Bucket
-from haulier.journeys.recording.syncing import ALERT_ABOVE, Syncing
+from haulier.journeys.recording.syncing import SENT_BYTES, UPLOADS, Syncing
 from haulier.store.local import LocalStore
 from haulier.store.s3 import S3Store
 from haulier.testing.faults import Fault, FaultProxy
@@ -58,8 +60,16 @@ def network(tmp_path):
 
 
 @pytest.fixture
-async def syncing(manager, network, clock):
-    async with Syncing(manager, network, at_once=3, now=clock) as syncing:
+def counted():
+    return Counter()
+
+
+@pytest.fixture
+async def syncing(manager, network, clock, counted):
+    async def count(more):
+        counted.update(more)
+
+    async with Syncing(manager, network, count=count, at_once=3, now=clock) as syncing:
         yield syncing
 
 
@@ -75,7 +85,7 @@ async def send_all(syncing):
     return [await task for task in begun.values()]
 
 
-async def test_several_at_a_time(manager, syncing, network, tmp_path):
+async def test_several_at_a_time(manager, syncing, network, counted, tmp_path):
     ids = await saved(manager, 9)
     outcomes = await send_all(syncing)
     assert all(one.error is None and one.recording.status == "uploaded" for one in outcomes)
@@ -83,8 +93,8 @@ async def test_several_at_a_time(manager, syncing, network, tmp_path):
     for one in ids:
         assert (tmp_path / f"there/memos/ann/{one}.wav").read_bytes() == wav()
     assert await send_all(syncing) == []
-    assert syncing.attempts["success"] == 9
-    assert syncing.sent_bytes == 9 * len(wav())
+    assert counted[UPLOADS["success"]] == 9
+    assert counted[SENT_BYTES] == 9 * len(wav())
 
 
 async def test_one_that_fails_spares_the_others(manager, syncing, network, tmp_path):
@@ -125,14 +135,14 @@ async def test_what_failed_waits_longer_and_longer_and_that_outlives_a_restart(
     assert network.sent == [one]
 
 
-async def test_an_hour_without_network(manager, syncing, network, clock):
+async def test_an_hour_without_network(manager, syncing, network, counted, clock):
     await saved(manager, 2)
     await syncing.queue_everything("ann")
     network.down = ConnectionLost("no network")
     for _ in range(360):
         await syncing.send_due()
         clock.time += timedelta(seconds=10)
-    assert 2 * 8 <= syncing.attempts["failure"] <= 2 * 14
+    assert 2 * 8 <= counted[UPLOADS["failure"]] <= 2 * 14
     network.down = None
     clock.time += timedelta(minutes=15)
     assert [one.error for one in await syncing.send_due()] == [None, None]

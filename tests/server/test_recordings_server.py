@@ -312,4 +312,5 @@ async def test_metrics(people, recorder):
     assert float(told['haulier_recording_user_bytes_bucket{le="+Inf"}']) == users >= 1
     assert "haulier_recordings_queued" in told
     assert float(told["haulier_recordings_queue_oldest_seconds"]) >= 0
-    assert told["haulier_recordings_queue_alert"] == "0.0"
+    assert told['haulier_queue_alert{queue="recordings"}'] == "0.0"
+    assert told['haulier_queue_alert{queue="jobs"}'] == "0.0"

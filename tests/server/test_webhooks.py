@@ -10,7 +10,10 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
+from haulier.core.alerts import ALERT_ABOVE, CLEAR_AT
 from haulier.core.webhooks import write_secret
+from haulier.journeys.recording.manager import OfflineAudioManager
+from recordings import new_id
 from running_server import run, start, stop
 from webhook_receiver import Receiver
 
@@ -324,3 +327,29 @@ def test_a_hook_without_a_sound_secret_is_refused_at_the_start(data, secret):
     assert done.returncode == 2
     assert "PRE_CREATE_HOOK_SECRET" in done.stderr
     assert "hush" not in done.stderr
+
+
+async def test_a_queue_that_is_too_long_is_told(data):
+    """Recordings wait for a server that is not there; those who watch over this one learn of it."""
+    nobody = {"SYNC_TO": "http://127.0.0.1:9/", "SYNC_TOKEN": "t"}
+    async with Receiver() as receiver, World(data, **nobody) as world:
+        await world.add(receiver, events=["queue.alert", "queue.cleared"])
+        user_id = (await world.ann.get("/auth/me")).json()["id"]
+        ids = [new_id() for _ in range(ALERT_ABOVE + 1)]
+        async with OfflineAudioManager(data / "recordings") as manager:
+            for one in ids:
+                await manager.save_recording(user_id, one, b"\1\2\3\4", "recap")
+                await manager.queue_for_upload(user_id, one)
+            await receiver.until(lambda: receiver.messages)
+            assert receiver.messages[0][1]["type"] == "queue.alert"
+            assert receiver.messages[0][1]["data"] == {"queue": "recordings", "pending": len(ids)}
+            told = (await world.root.get("/metrics")).text
+            assert 'haulier_queue_alert{queue="recordings"} 1.0' in told
+            # An attempt that begins at that moment queues its recording again.
+            while "queue.cleared" not in receiver.kinds():
+                for one in ids[CLEAR_AT:]:
+                    await manager.remove_from_queue(user_id, one)
+                await asyncio.sleep(0.1)
+        assert (
+            'haulier_queue_alert{queue="recordings"} 0.0' in (await world.root.get("/metrics")).text
+        )

@@ -202,6 +202,11 @@ class JobRows:
         found = {JobState(state): count for state, count in self._connection.execute(statement)}
         return {state: found.get(state, 0) for state in JobState}
 
+    def count_pending(self) -> int:
+        """Return how many jobs wait, for others or for another attempt."""
+        statement = select(func.count()).where(jobs.c.state == JobState.PENDING)
+        return self._connection.scalar(statement) or 0
+
     def oldest_due(self) -> datetime | None:
         """Return since when the job that waits longest may be begun; None when none waits."""
         statement = select(func.min(jobs.c.not_before)).where(jobs.c.state == JobState.PENDING)

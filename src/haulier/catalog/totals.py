@@ -11,11 +11,15 @@ from haulier.catalog.account_tables import users
 from haulier.catalog.job_rows import JobRows
 from haulier.catalog.session_tables import upload_sessions
 from haulier.catalog.stored_tables import stored_files
+from haulier.catalog.watch_rows import WatchRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Counts of a whole server; `oldest_due` is when the job that waits longest could begin."""
+    """Counts of a whole server; `oldest_due` is when the job that waits longest could begin.
+
+    `alerts` are the queues that are too long, `counters` what all processes counted together.
+    """
 
     users: int
     used_bytes: int
@@ -24,11 +28,13 @@ class Totals:
     files_by_scan_state: dict[str, int]
     jobs_by_state: dict[str, int]
     oldest_due: datetime | None
+    alerts: frozenset[str]
+    counters: dict[str, int]
 
 
 def read_totals(connection: Connection) -> Totals:
     """Count users, what they keep, upload sessions, stored files and jobs."""
-    job_rows = JobRows(connection)
+    job_rows, watch = JobRows(connection), WatchRows(connection)
     sums = select(
         func.count(),
         func.coalesce(func.sum(users.c.used_bytes), 0),
@@ -45,4 +51,6 @@ def read_totals(connection: Connection) -> Totals:
         files_by_scan_state={str(row[0]): row[1] for row in connection.execute(by_state)},
         jobs_by_state={str(state): n for state, n in job_rows.count_by_state().items()},
         oldest_due=job_rows.oldest_due(),
+        alerts=frozenset(watch.alerts()),
+        counters=watch.counted(),
     )

@@ -26,6 +26,7 @@ from haulier.catalog.token_rows import TokenRows
 from haulier.catalog.totals import Totals, read_totals
 from haulier.catalog.upload_link_rows import UploadLinkRows
 from haulier.catalog.visibility import Sight, count_visible, find_roots
+from haulier.catalog.watch_rows import WatchRows
 from haulier.catalog.webhook_rows import WebhookRows
 from haulier.core.records import FileRecord, OperationRecord
 
@@ -131,6 +132,11 @@ class Tx:
     def webhooks(self) -> WebhookRows:
         """Addresses that are told of events."""
         return WebhookRows(self._connection)
+
+    @property
+    def watch(self) -> WatchRows:
+        """What all processes count together, and queues that are too long."""
+        return WatchRows(self._connection)
 
     def totals(self) -> Totals:
         """Return what there is in all on a server."""

@@ -30,6 +30,8 @@ EVENTS = (
     "file.shared",
     "permission.changed",
     "scan.finished",
+    "queue.alert",
+    "queue.cleared",
 )
 """What webhooks are told: what is committed. Progress and downloads are for listeners alone."""
 

@@ -245,6 +245,11 @@ def topics_of_owner(owner_id: str, *others: str) -> frozenset[str]:
     return frozenset({_ADMINS, *map(_topic, (owner_id, *others))})
 
 
+def topics_of_server() -> frozenset[str]:
+    """Return the topics of events of the server itself: they are for admins."""
+    return frozenset({_ADMINS})
+
+
 def topics_of_job(job: Job) -> frozenset[str]:
     """Return the topics of events of a job; see `may_see_job`."""
     admins = frozenset({_ADMINS})

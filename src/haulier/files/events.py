@@ -20,6 +20,7 @@ from haulier.files.access import (
     topics_of_files,
     topics_of_job,
     topics_of_owner,
+    topics_of_server,
     topics_of_upload,
 )
 from haulier.files.upload_progress import UploadProgress
@@ -146,6 +147,13 @@ class FileEvents:
             "error": job.last_error,
         }
         self._after(tx, self._telling(f"job.{job.state}", data, topics_of_job(job)))
+
+    def queue_watched(self, tx: Tx, queue: str, length: int, is_too_long: bool) -> None:
+        """A queue is too long, or is not any more."""
+        kind = "queue.alert" if is_too_long else "queue.cleared"
+        data = {"queue": queue, "pending": length}
+        self._write_down(tx, kind, data)
+        self._after(tx, self._telling(kind, data, topics_of_server()))
 
     def file_downloaded(self, stored: StoredFile, by: str | None) -> None:
         """A file was sent to somebody, from its first byte on; called inside the event loop.

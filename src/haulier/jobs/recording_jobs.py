@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -31,6 +30,8 @@ from haulier.media.isolation import Workers
 from haulier.store.local_files import system_errors
 
 KIND = "recording"
+COMPRESSED = {"before": "recording_bytes_before", "after": "recording_bytes_after"}
+"""The counters of bytes before and after compression."""
 _ATTEMPTS = 8
 _PRIORITY = -5
 _LIVING = frozenset({JobState.PENDING, JobState.RUNNING})
@@ -64,8 +65,6 @@ class RecordingJobs:
         self._workers = workers
         self._enqueued = enqueued
         self._steps = steps
-        self.compressed_bytes: Counter[str] = Counter()
-        """Bytes `before` and `after` compression."""
 
     def kinds(self) -> list[JobKind]:
         """Return the kinds that can be done here."""
@@ -138,7 +137,8 @@ class RecordingJobs:
             raise UnreadableMedia(f"the recording can't be read: {probed['error']}")
         duration = probed["result"]["duration_s"]
 
-        def record(_tx: Tx) -> None:
+        def record(tx: Tx) -> None:
+            tx.watch.count(_compressed(notes))
             _completed(shelf, recording_id, job.job_id, duration)
 
         return Done(result={"steps": notes}, record=record)
@@ -153,7 +153,6 @@ class RecordingJobs:
             try:
                 found = await step(work)
                 notes[name] = {"state": "done", "result": dict(found)}
-                self._count(notes[name]["result"])
             except _OF_THE_STEP as error:
                 notes[name] = {"state": "failed", "error": error.message}
             except Exception as error:  # noqa: BLE001  # a plug-in's own; the others go on
@@ -163,10 +162,6 @@ class RecordingJobs:
             with system_errors("recordings"):
                 await asyncio.to_thread(write_notes, work.directory, notes)
         return notes, failure
-
-    def _count(self, result: Mapping[str, Any]) -> None:
-        self.compressed_bytes["before"] += result.get("bytes_before", 0)
-        self.compressed_bytes["after"] += result.get("bytes_after", 0)
 
     def _failed(self, _tx: Tx, job: Job, why: str, is_last: bool) -> None:
         if is_last:
@@ -179,6 +174,14 @@ class RecordingJobs:
                 shelf.set_failed(job.subject or "", why, job_id=job.job_id)
             except OSError as error:
                 raise _unwritable(error) from error
+
+
+def _compressed(notes: Mapping[str, Any]) -> dict[str, int]:
+    results = [one["result"] for one in notes.values() if "result" in one]
+    return {
+        name: sum(one.get(f"bytes_{when}", 0) for one in results)
+        for when, name in COMPRESSED.items()
+    }
 
 
 def _completed(shelf: Shelf, recording_id: str, job_id: str, duration: float | None) -> None:

@@ -14,6 +14,7 @@ from prometheus_client import (
 
 from haulier.catalog.totals import Totals
 from haulier.core.records import utc_now
+from haulier.jobs.queue_watch import QUEUES
 from haulier.server.recording_metrics import RecordingMetrics, RecordingTotals
 
 # From what the catalog answers to the upload of a large file.
@@ -57,6 +58,7 @@ class Metrics:
         self._jobs_age = self._gauge(
             "jobs_oldest_seconds", "How long the job that waits longest could have been begun."
         )
+        self._alerts = self._gauge("queue_alert", "1 while too much waits in a queue.", "queue")
         self._users = self._gauge("users", "Accounts.")
         self._used = self._gauge("stored_bytes", "Bytes that users keep.")
         self._reserved = self._gauge("reserved_bytes", "Bytes set aside for uploads under way.")
@@ -99,6 +101,8 @@ class Metrics:
         if totals.oldest_due is not None:
             waits_s = max(0.0, (utc_now() - totals.oldest_due).total_seconds())
         self._jobs_age.set(waits_s)
+        for queue in QUEUES:
+            self._alerts.labels(queue).set(queue in totals.alerts)
         self._recordings.totals = recordings
         self._users.set(totals.users)
         self._used.set(totals.used_bytes)

@@ -50,9 +50,7 @@ async def metrics(request: Request, services: TheServices) -> Response:
     It names no user and no file. Whoever faces the open network keeps it to the inside.
     """
     totals = await services.catalog.read(lambda tx: tx.totals())
-    recordings = await read_recording_totals(
-        services.recordings, services.syncing, services.recording_jobs
-    )
+    recordings = await read_recording_totals(services.recordings, totals.counters)
     told = request.app.state.metrics.render(totals, recordings)
     return Response(told, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,9 +17,9 @@ from prometheus_client.registry import Collector
 
 from haulier.core.recordings import RecordingStatus
 from haulier.core.records import utc_now
-from haulier.jobs.recording_jobs import RecordingJobs
+from haulier.jobs.recording_jobs import COMPRESSED
 from haulier.journeys.recording.manager import OfflineAudioManager
-from haulier.journeys.recording.syncing import ALERT_ABOVE, Syncing
+from haulier.journeys.recording.syncing import SENT_BYTES, UPLOADS
 
 _BUCKETS_MB = (1, 10, 50, 100, 250, 500, 1000)
 
@@ -32,15 +32,15 @@ class RecordingTotals:
     user_bytes: list[int] = field(default_factory=list)
     queued: int = 0
     queued_since: datetime | None = None
-    attempts: Counter[str] = field(default_factory=Counter)
+    attempts: Mapping[str, int] = field(default_factory=dict)
     sent_bytes: int = 0
-    compressed_bytes: Counter[str] = field(default_factory=Counter)
+    compressed_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 async def read_recording_totals(
-    manager: OfflineAudioManager, syncing: Syncing, jobs: RecordingJobs
+    manager: OfflineAudioManager, counters: Mapping[str, int]
 ) -> RecordingTotals:
-    """Count the recordings of all users."""
+    """Count the recordings of all users; `counters` are what was counted on the way."""
     by_status: Counter[str] = Counter()
     user_bytes, since, queued = [], [], 0
     for user_id in await manager.users():
@@ -55,9 +55,9 @@ async def read_recording_totals(
         user_bytes=user_bytes,
         queued=queued,
         queued_since=min(since, default=None),
-        attempts=syncing.attempts,
-        sent_bytes=syncing.sent_bytes,
-        compressed_bytes=jobs.compressed_bytes,
+        attempts={end: counters.get(name, 0) for end, name in UPLOADS.items()},
+        sent_bytes=counters.get(SENT_BYTES, 0),
+        compressed_bytes={when: counters.get(name, 0) for when, name in COMPRESSED.items()},
     )
 
 
@@ -86,11 +86,6 @@ class RecordingMetrics(Collector):
         yield GaugeMetricFamily(
             "haulier_recordings_queue_oldest_seconds", "How long the first has waited.", waits_s
         )
-        yield GaugeMetricFamily(
-            "haulier_recordings_queue_alert",
-            f"1 while more than {ALERT_ABOVE} wait.",
-            int(totals.queued > ALERT_ABOVE),
-        )
         yield _counter("recording_uploads", "Attempts to send one.", "outcome", totals.attempts)
         yield CounterMetricFamily(
             "haulier_recording_sent_bytes", "Sound that was sent.", totals.sent_bytes
@@ -114,7 +109,7 @@ def _of_users(user_bytes: list[int]) -> Metric:
     )
 
 
-def _counter(name: str, meaning: str, label: str, counts: Counter[str]) -> Metric:
+def _counter(name: str, meaning: str, label: str, counts: Mapping[str, int]) -> Metric:
     family = CounterMetricFamily(f"haulier_{name}", meaning, labels=[label])
     for value, count in sorted(counts.items()):
         family.add_metric([value], count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -61,7 +61,13 @@ async def open_recordings(
         sender = sender_of(settings, catalog, stack, own_files=OwnFiles(engine, catalog))
         await manager.mend()
         await jobs.take_up()
-        syncing = await stack.enter_async_context(Syncing(manager, sender, process=jobs.process))
+
+        async def count(more: Mapping[str, int]) -> None:
+            await catalog.transaction(lambda tx: tx.watch.count(more))
+
+        syncing = await stack.enter_async_context(
+            Syncing(manager, sender, process=jobs.process, count=count)
+        )
         days = settings.recordings.audio_failed_retention_days
         async with beside(syncing.run()), beside(_sweep_forever(manager, days)):
             yield RecordingServices(manager=manager, syncing=syncing, jobs=jobs)

@@ -33,7 +33,7 @@ from haulier.files.upload_links import UploadLinks
 from haulier.files.webhooks import Webhooks
 from haulier.jobs.file_jobs import FileJobs
 from haulier.jobs.picture_requests import Pictures
-from haulier.jobs.recording_jobs import RecordingJobs
+from haulier.jobs.queue_watch import QueueWatch
 from haulier.jobs.runner import Runner
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.syncing import Syncing
@@ -82,7 +82,6 @@ class Services:
     pictures: Pictures
     recordings: OfflineAudioManager
     syncing: Syncing
-    recording_jobs: RecordingJobs
     strategy: CompressionStrategy
     sign_in_limit: Limiter
     api_limit: Limiter
@@ -163,6 +162,11 @@ async def open_services(
             changed=events.job_changed,
             **told.how,
         )
+        watch = QueueWatch(
+            catalog=catalog,
+            recordings=recordings.manager.count_queued,
+            tell=events.queue_watched,
+        )
         services = Services(
             settings=settings,
             catalog=catalog,
@@ -185,7 +189,6 @@ async def open_services(
             pictures=Pictures(catalog, file_jobs.pictures, events, enqueued=told.enqueued),
             recordings=recordings.manager,
             syncing=recordings.syncing,
-            recording_jobs=recordings.jobs,
             strategy=CompressionStrategy(workers=workers),
             sign_in_limit=coordination.limiter("sign-in", settings.server.rate_limit_sign_in),
             api_limit=coordination.limiter("api", settings.server.rate_limit_api),
@@ -202,6 +205,7 @@ async def open_services(
             swept(uploads.sweeper),
             beside(runner.run() if told.does_jobs else forever()),
             beside(hooks.runner.run()),
+            beside(watch.run()),
             beside(_remove_forever(removal, removable)),
         ):
             yield services

@@ -252,6 +252,10 @@ class OfflineAudioManager:
         shelf = await self._shelf(user_id)
         return await self._do(lambda: sweep(shelf, days))
 
+    async def count_queued(self) -> int:
+        """Return how many recordings of all users wait to be sent."""
+        return sum([len(await self.get_upload_queue(one)) for one in await self.users()])
+
     async def users(self) -> list[str]:
         """Return the ids of users who have recordings here."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from haulier.core.alerts import is_too_long
 from haulier.core.recordings import (
     QueueEntry,
     Recording,
@@ -36,12 +36,14 @@ from haulier.store.local_files import in_thread, system_errors
 
 # Trying again would not help, whatever the network does.
 _HOPELESS = (RecordingConflict, ChecksumMismatch, TargetUnreadable)
-ALERT_ABOVE = 100
-"""More waiting recordings than these are told of in the log and in a metric."""
+UPLOADS = {"success": "recording_uploads_success", "failure": "recording_uploads_failure"}
+"""The counters of attempts by how they ended."""
+SENT_BYTES = "recording_sent_bytes"
 _log = logging.getLogger("haulier.recordings")
 
 T = TypeVar("T")
 Process = Callable[[Recording], Awaitable[Recording]]
+Count = Callable[[Mapping[str, int]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,10 @@ async def _process_nothing(recording: Recording) -> Recording:
     return recording
 
 
+async def _count_nothing(_more: Mapping[str, int]) -> None:
+    pass
+
+
 class Syncing:
     """Sends recordings.
 
@@ -63,6 +69,7 @@ class Syncing:
         manager: where they are kept.
         sender: where they go.
         process: has work done with what was uploaded; returns the recording as it stands then.
+        count: adds to counters that outlive the process.
         at_once: how many are sent at a time.
         poll_s: seconds between looks at what is due.
         now: the clock.
@@ -74,6 +81,7 @@ class Syncing:
         sender: Sender,
         *,
         process: Process = _process_nothing,
+        count: Count = _count_nothing,
         at_once: int = 4,
         poll_s: float = 5,
         now: Callable[[], datetime] = utc_now,
@@ -81,14 +89,12 @@ class Syncing:
         self._manager = manager
         self._sender = sender
         self._process = process
+        self._count = count
         self._slots = asyncio.Semaphore(at_once)
         self._poll_s = poll_s
         self._now = now
         self._begun: set[asyncio.Task[Any]] = set()
-        self._alerted = False
-        self.attempts = Counter({"success": 0, "failure": 0})
-        """How many attempts ended in which way: `success`, `failure`."""
-        self.sent_bytes = 0
+        self._is_too_long = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -177,14 +183,14 @@ class Syncing:
             uploaded = await self._manager.list_recordings(user_id, RecordingStatus.UPLOADED)
             due += [one.recording_id for one in uploaded]
             begun += self.begin(user_id, due).values()
-        self._alert(queued)
+        self._tell_length(queued)
         return list(await asyncio.gather(*begun))
 
-    def _alert(self, queued: int) -> None:
-        is_above = queued > ALERT_ABOVE
-        if is_above and not self._alerted:
+    def _tell_length(self, queued: int) -> None:
+        is_now = is_too_long(queued, was_too_long=self._is_too_long)
+        if is_now and not self._is_too_long:
             _log.warning("%d recordings wait to be sent", queued)
-        self._alerted = is_above
+        self._is_too_long = is_now
 
     async def _send_alone(self, shelf: Shelf, recording: Recording) -> Recording:
         recording_id = recording.recording_id
@@ -227,12 +233,11 @@ class Syncing:
             words = f"something went wrong inside haulier ({type(error).__name__})"
             await self._note_failure(shelf, recording_id, HaulierError(words))
             raise HaulierError(words) from error
-        self.attempts["success"] += 1
-        self.sent_bytes += recording.file_size
-        return await self._do(lambda: shelf.set_uploaded(recording_id, location))
+        sent = await self._do(lambda: shelf.set_uploaded(recording_id, location))
+        await self._note_count({UPLOADS["success"]: 1, SENT_BYTES: recording.file_size})
+        return sent
 
     async def _note_failure(self, shelf: Shelf, recording_id: str, error: HaulierError) -> None:
-        self.attempts["failure"] += 1
         full = isinstance(error, FileSizeError) and not isinstance(error, QuotaExceeded)
         is_hopeless = full or isinstance(error, _HOPELESS)
         _log.warning("the recording %s was not sent: %s", recording_id, error.message)
@@ -246,6 +251,13 @@ class Syncing:
         await self._do(note)
         if not is_hopeless:
             await self._change_entry(shelf, recording_id, error=error)
+        await self._note_count({UPLOADS["failure"]: 1})
+
+    async def _note_count(self, more: Mapping[str, int]) -> None:
+        try:
+            await self._count(more)
+        except HaulierError as exc:
+            _log.warning("an attempt was not counted: %s", exc.message)
 
     async def _change_entry(
         self,
