@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from haulier.transfer.file_cache import FileCache
     from haulier.transfer.processors import BaseUploadProcessor, UploadResult
     from haulier.transfer.streaming_upload import StreamingUploadHandler
+    from haulier.transfer.tus_files import upload_tus
 
 _HOMES = {
     "BaseUploadProcessor": "haulier.transfer.processors",
@@ -79,6 +80,7 @@ _HOMES = {
     "UploadResult": "haulier.transfer.processors",
     "restore": "haulier.journeys.archive.api",
     "upload": "haulier.journeys.archive.api",
+    "upload_tus": "haulier.transfer.tus_files",
 }
 
 __all__ = [
@@ -120,6 +122,7 @@ __all__ = [
     "__version__",
     "restore",
     "upload",
+    "upload_tus",
 ]
 
 

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from haulier.journeys.archive import api
 from haulier.journeys.recording import manager
-from haulier.transfer import chunked_upload, download_manager, streaming_upload
+from haulier.transfer import chunked_upload, download_manager, streaming_upload, tus_files
 from haulier.transfer.streaming_upload import StoredPart
 
 P = ParamSpec("P")
@@ -28,6 +28,7 @@ __all__ = [
     "StreamingUploadHandler",
     "restore",
     "upload",
+    "upload_tus",
 ]
 
 
@@ -41,6 +42,7 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
 upload = _blocking(api.upload)
 restore = _blocking(api.restore)
+upload_tus = _blocking(tus_files.upload_tus)
 
 
 class _BlockingTwin:

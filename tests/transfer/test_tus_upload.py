@@ -12,6 +12,7 @@ import sys
 import httpx2
 import pytest
 
+from haulier import sync, upload_tus
 from haulier.core.checksums import crc64nvme
 from haulier.core.progress import ProgressBoard
 from haulier.errors import (
@@ -24,6 +25,7 @@ from haulier.errors import (
     RequestRejected,
     ServiceFault,
     SourceChanged,
+    UsageError,
 )
 from haulier.store.haulier import HaulierStore
 from haulier.testing.faults import Fault, FaultProxy
@@ -126,6 +128,45 @@ async def test_a_file_arrives(desk, size):
     assert (sent.size_bytes, sent.crc64nvme) == (size, f"{crc64nvme(data):016x}")
     (file,) = desk.ask("/api/files", folder="a/b").json()["items"]
     assert file["tags"] == {"x": "y"}
+
+
+async def test_one_call_sends_a_file_and_goes_on_with_it(desk):
+    data = desk.make(17 * MIB)
+    endpoint, place = f"{desk.proxy.url}/tus/", {"state_folder": desk.root / "uploads"}
+    with pytest.raises(AccessDenied):
+        await upload_tus(desk.path, endpoint, token="wrong", **place)
+    desk.fault("PATCH", status=403, skip=1)  # ends this run, but not the upload
+    with pytest.raises(AccessDenied):
+        await upload_tus(desk.path, endpoint, token=desk.token, name=NAME, **place)
+    board = ProgressBoard()
+    meter = board.start("1", NAME)
+    sent = await upload_tus(
+        desk.path,
+        endpoint,
+        token=desk.token,
+        name=NAME,
+        meter=meter,
+        metadata={"folder": "x"},
+        **place,
+    )
+    assert desk.content() == data
+    assert (sent.size_bytes, sent.crc64nvme) == (len(data), f"{crc64nvme(data):016x}")
+    assert sum(desk.taken()) == len(data), "what came before is not sent again"
+    assert board.total().done_bytes == len(data)
+    assert list((desk.root / "uploads").iterdir()) == []
+
+
+def test_its_blocking_twin(desk):
+    data = desk.make(MIB)
+    sync.upload_tus(desk.path, f"{desk.proxy.url}/tus/", token=desk.token, name=NAME)
+    assert desk.content() == data
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://host/tus/", "host/tus/", "https://"])
+async def test_what_is_no_endpoint_is_told(desk, endpoint):
+    desk.make(1)
+    with pytest.raises(UsageError, match="no tus endpoint"):
+        await upload_tus(desk.path, endpoint)
 
 
 async def test_cut_ten_times(desk):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -48,10 +47,6 @@ class Retries:
             wait_initial_s=self.wait_initial_s,
             wait_max_s=self.wait_max_s,
         )
-
-    async def pause(self) -> None:
-        """Wait as before a second attempt."""
-        await asyncio.sleep(min(self.wait_initial_s, self.wait_max_s))
 
 
 class ApiConnection:

@@ -21,6 +21,7 @@ from haulier.max.upload_state import UploadState
 from haulier.max.upload_types import UploadSlot, UploadType
 from haulier.net.http import error_of_status
 from haulier.store.local_files import in_thread
+from haulier.transfer.persistence import Persistence
 from haulier.transfer.source_file import BLOCK_BYTES, SourceFile
 
 CHUNK_BYTES = 16 * BLOCK_BYTES
@@ -29,10 +30,6 @@ _MOST_ANSWER_BYTES = 1 << 20
 _ALL_STATUSES = range(300, 600)
 _MOST_SLOTS = 5
 _REFUSALS = frozenset({413, 415})
-
-
-class _AdvancedError(Exception):
-    """An attempt failed, but more of the file is there than before it."""
 
 
 class ResumableUpload:
@@ -70,6 +67,9 @@ class ResumableUpload:
         blocks = -(-max(chunk_bytes, least) // BLOCK_BYTES)
         # That images and files may come in several requests is not documented.
         self._chunk_bytes = blocks * BLOCK_BYTES if type_.has_token_before else self._size
+        self._persistence = Persistence(
+            attempts=client.retries.attempts, wait_max_s=client.retries.wait_max_s
+        )
         self._furthest = self._counted = self._advances = self._slots = 0
         self._range_refusals = 0
 
@@ -86,7 +86,9 @@ class ResumableUpload:
         if kept is not None and not (kept.type is self._type and await self._is_as_sent()):
             await self._forget()
         try:
-            token = self._state.token or await self._send()
+            token = self._state.token
+            if token is None:
+                token = await self._persistence.run(self._attempt, progress=lambda: self._advances)
             self._source.check()
         except errors.SourceChanged:
             await self._forget()
@@ -115,23 +117,6 @@ class ResumableUpload:
             self._source.check()
             return False
         return self._state.token is None or len(self._state.crcs) == self._source.blocks
-
-    async def _send(self) -> str:
-        while True:
-            try:
-                return await self._client.retries.run(self._attempt_or_advance)
-            except _AdvancedError:
-                await self._client.retries.pause()
-
-    async def _attempt_or_advance(self) -> str:
-        """Try; a failure after some progress counts as the first one, and is soon tried again."""
-        before = self._advances
-        try:
-            return await self._attempt()
-        except errors.Transient as error:
-            if self._advances > before:
-                raise _AdvancedError from error
-            raise
 
     async def _attempt(self) -> str:
         offset = await self._position()

@@ -66,7 +66,7 @@ class Persistence:
             except _AdvancedError as exc:
                 cause = exc.__cause__
                 asked = cause.retry_after_s if isinstance(cause, errors.Transient) else None
-                await self._sleep(_PAUSE_S if asked is None else asked)
+                await self._sleep(min(_PAUSE_S, self._wait_max_s) if asked is None else asked)
 
 
 def _let_go(error: BaseException | None) -> None:
