@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -216,3 +217,20 @@ async def test_ended_uploads_are_forgotten_after_a_while(world):
     for number in range(3000):
         progress.ended(str(number))
     assert len(progress._ended) == 1000
+
+
+async def test_uploads_that_end_elsewhere_are_not_remembered_for_ever(world):
+    session, told = await world.start(None), []
+    progress = UploadProgress(
+        lambda session, *_: told.append(session.session_id), interval_s=0.02, most_under_way=10
+    )
+    for number in range(25):
+        other = replace(session, session_id=f"{number}")
+        progress.started(other)
+        for received_bytes in (1, 2):
+            progress.advanced(other, received_bytes, utc_now())
+    assert len(progress._paces) == 10
+    while len(told) < 50:  # also of those forgotten meanwhile the newest state is told
+        await asyncio.sleep(0.01)
+    progress.advanced(replace(session, session_id="0"), 3, utc_now())
+    assert told[50:] == ["0"]

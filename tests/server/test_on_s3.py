@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx2
@@ -18,6 +19,7 @@ from tusclient import client as tuspy
 
 from haulier.store.base import ObjectOptions
 from haulier.store.haulier import HaulierStore
+from haulier.testing.faults import FaultProxy
 from haulier.testing.store_suite import part_of, read_all
 from running_server import HAULIER, environment, run, start, stop
 
@@ -337,3 +339,23 @@ async def test_archives_go_there_part_by_part_and_come_back_from_either_server(d
     finally:
         await first.aclose()
         await second.aclose()
+
+
+def test_readiness_tells_whether_the_bucket_answers(tmp_path, settings):
+    with ExitStack() as stack:
+        proxy = FaultProxy(settings["AWS_ENDPOINT_URL"])
+        with proxy:
+            server = start(tmp_path, **{**settings, "AWS_ENDPOINT_URL": proxy.url})
+            stack.callback(stop, server)
+            ready = httpx2.get(f"{server.url}/health/ready")
+            assert ready.status_code == 200
+            checks = ready.json()["checks"]
+            assert checks == dict.fromkeys(("catalog", "bucket", "storage"), "ok")
+            assert any(one.target.endswith("/files/none") for one in proxy.seen)
+        until = time.monotonic() + 60
+        while (ready := httpx2.get(f"{server.url}/health/ready")).status_code == 200:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert (ready.status_code, ready.json()["code"]) == (503, "not-ready")
+        assert ready.headers["retry-after"]
+        assert ready.json()["checks"]["bucket"] in {"connection-lost", "timed-out"}

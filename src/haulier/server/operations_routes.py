@@ -34,6 +34,8 @@ async def ready(request: Request, services: TheServices) -> JSONResponse:
     checks = {"catalog": await _state(services.accounts.count())}
     if services.agree is not None:
         checks["coordination"] = await _state(services.agree())
+    if services.bucket is not None:
+        checks["bucket"] = await services.bucket.state()
     checks["storage"] = await asyncio.to_thread(_storage, services.settings.general.data)
     if set(checks.values()) == {"ok"}:
         return JSONResponse({"status": "ok", "checks": checks})

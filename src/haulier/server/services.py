@@ -40,6 +40,7 @@ from haulier.journeys.recording.syncing import Syncing
 from haulier.media.advice import CompressionStrategy
 from haulier.media.isolation import Workers
 from haulier.server.beside import beside, forever
+from haulier.server.bucket_check import BucketCheck
 from haulier.server.configured import outside_of, scan_policy_of, scanner_of, tokens_of
 from haulier.server.coordinating import open_coordination
 from haulier.server.downloads import Downloads
@@ -51,7 +52,7 @@ from haulier.server.upload_services import swept, upload_services
 from haulier.settings import Settings
 from haulier.transfer.sessions.engine import SessionEngine
 from haulier.transfer.sessions.joining import Joiner
-from haulier.transfer.sessions.staging import Stage
+from haulier.transfer.sessions.staging import RemoteStage, Stage
 
 _REMOVE_EVERY_S = 60
 _log = logging.getLogger("haulier.server")
@@ -88,6 +89,7 @@ class Services:
     tickets: Tickets
     events: EventBus
     agree: Callable[[], Awaitable[None]] | None
+    bucket: BucketCheck | None
     outside: OutsideTokens | None
     webhooks: Webhooks
     runner: Runner
@@ -195,6 +197,7 @@ async def open_services(
             tickets=Tickets(coordination.vouchers),
             events=bus,
             agree=coordination.check,
+            bucket=BucketCheck(stage.check) if isinstance(stage, RemoteStage) else None,
             outside=outside_of(settings),
             webhooks=hooks.webhooks,
             runner=runner,

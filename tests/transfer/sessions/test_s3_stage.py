@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
 from haulier.core.sessions.session import Order, SessionStatus
 from haulier.errors import (
+    AccessDenied,
     ChunkConflict,
     ExternalServiceError,
     FileSizeError,
     HaulierError,
+    NoSuchBucket,
     SessionConflict,
     SessionGone,
 )
@@ -317,3 +320,15 @@ async def test_a_large_chunk_is_never_held_in_memory(receiving):
         tracemalloc.stop()
     assert receipt.session.status is SessionStatus.COMPLETED
     assert peak < 4 * MIB
+
+
+async def test_whether_the_bucket_works_is_found_without_a_file(receiving, s3_server, bucket):
+    await receiving.stage.check()
+    for name, access, told in (
+        ("no-such-bucket-here", s3_server.access(), NoSuchBucket),
+        (bucket.bucket, replace(s3_server.access(), secret_access_key="x" * 32), AccessDenied),
+    ):
+        store = S3Store(name, access=access)
+        with pytest.raises(told):
+            await S3Stage(S3Place(store=store), receiving.catalog).check()
+        await store.aclose()

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from haulier.core.checksums import RunningChecksum, parse_checksum
+from haulier.core.recent import Recent
 from haulier.core.sessions.chunks import Span
 from haulier.core.sessions.session import UploadSession
 
 JOINABLE = frozenset({"crc32", "crc64nvme"})
 """What the engine knows of every file without hashing it."""
+_MOST_SESSIONS = 10_000
 
 
 @dataclass(slots=True)
@@ -24,10 +26,15 @@ class _Progress:
 
 
 class HashesInOrder:
-    """The hashes of sessions that this process receives."""
+    """The hashes of sessions that this process receives.
 
-    def __init__(self) -> None:
-        self._progress: dict[str, _Progress] = {}
+    Args:
+        most_sessions: of how many; others may end elsewhere, and of those left over a job hashes
+            the file.
+    """
+
+    def __init__(self, *, most_sessions: int = _MOST_SESSIONS) -> None:
+        self._progress: Recent[str, _Progress] = Recent(most_sessions)
 
     def begin(self, session: UploadSession) -> None:
         """Hash the session's bytes, if its client wants a checksum that can't be joined."""
@@ -35,7 +42,7 @@ class HashesInOrder:
             return
         algorithm = parse_checksum(session.wanted_checksum)[0]
         if algorithm not in JOINABLE:
-            self._progress[session.session_id] = _Progress(0, RunningChecksum(algorithm))
+            self._progress.put(session.session_id, _Progress(0, RunningChecksum(algorithm)))
 
     def claim(self, session_id: str, offset: int) -> RunningChecksum | None:
         """Return a copy to be fed with the bytes from `offset` on, if they come next."""
@@ -59,4 +66,4 @@ class HashesInOrder:
 
     def forget(self, session_id: str) -> None:
         """Drop what is known of a session."""
-        self._progress.pop(session_id, None)
+        self._progress.pop(session_id)

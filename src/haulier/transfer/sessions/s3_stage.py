@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from haulier.catalog.catalog import Catalog
@@ -187,6 +187,17 @@ class S3Stage:
         """Remove a whole file; nothing happens when there is none."""
         with store_errors(file_id):
             await self._store.delete(self._place.file_key(file_id))
+
+    async def check(self) -> None:
+        """Make sure that the bucket is there and can be read.
+
+        Raises:
+            StoreError: it is not, or can't be.
+        """
+        # Of an object that is not there: unlike to HEAD, the answer tells that from no bucket.
+        with suppress(NoSuchObject):
+            async with self._store.get(self._place.file_key("none")):
+                pass
 
     async def aclose(self) -> None:
         """Close the connections to the bucket."""

@@ -136,6 +136,19 @@ class Stage(Protocol):
 
 
 @runtime_checkable
+class RemoteStage(Stage, Protocol):
+    """A stage that lies elsewhere, and may not answer."""
+
+    async def check(self) -> None:
+        """Make sure that it answers, at the price of one small request.
+
+        Raises:
+            StoreError: it does not.
+        """
+        ...
+
+
+@runtime_checkable
 class LinkingStage(Stage, Protocol):
     """A stage from which clients can fetch files by themselves."""
 
