@@ -174,6 +174,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "UPLOAD_CLEANUP_AFTER_SUCCESS",
                 "UPLOAD_KEEP_FAILED_HOURS",
                 "UPLOAD_LINK_HOURS",
+                "UPLOAD_LINK_TO",
                 "DISCORD_TOKEN",
                 "DISCORD_LIMIT_MB",
                 "MAX_TOKEN",

@@ -354,10 +354,17 @@ class ChatSettings(_Group):
     upload_keep_failed_hours: Annotated[int, Field(ge=0)] = _setting(
         24, "UPLOAD_KEEP_FAILED_HOURS", meaning="how long downloads stay that were not delivered"
     )
+    upload_link_to: Annotated[str, AfterValidator(accepted.sync_target)] | None = _setting(
+        None,
+        "UPLOAD_LINK_TO",
+        meaning="where that goes which no message can hold, for people to fetch by a link: "
+        "`s3://BUCKET/PREFIX`, or `https://SERVER` with HAULIER_TOKEN",
+        shown="the bucket of AWS_S3_BUCKET, else no links",
+    )
     upload_link_hours: Annotated[int, Field(ge=1, le=168)] = _setting(
         72,
         "UPLOAD_LINK_HOURS",
-        meaning="how long links are good to what no message can hold, where AWS_S3_BUCKET is set",
+        meaning="how long these links are good; then what they lead to is removed",
     )
     compression_max_concurrent: Annotated[int, Field(ge=1, le=64)] = _setting(
         2, "COMPRESSION_MAX_CONCURRENT", meaning="how many files are made smaller at once"

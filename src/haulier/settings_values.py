@@ -163,7 +163,7 @@ def upper(value: Any) -> Any:
 
 
 def sync_target(url: str) -> str:
-    """Check where recordings are sent."""
+    """Check where recordings are sent, or what is linked to in chats."""
     parts = urlsplit(url)
     if parts.scheme not in {"s3", "https", "http"} or not parts.hostname:
         raise ValueError("s3://BUCKET/PREFIX or the address of a server, https://HOST")

@@ -66,6 +66,7 @@ class Desk(Protocol):
     async def of_message(
         self, platform: str, user_id: str, message_id: str
     ) -> TicketLike | None: ...
+    async def withdraw_links(self, ticket_id: str) -> None: ...
 
 
 class PreferenceBook(Protocol):
@@ -242,7 +243,7 @@ class Requests(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
-        """Delete a delivery when who asked for it puts a bin below it."""
+        """Delete a delivery, and end its links, when who asked for it puts a bin below it."""
         if not str(payload.emoji).startswith(BIN):
             return
         ticket = await self._bot.desk.of_message(
@@ -250,6 +251,7 @@ class Requests(commands.Cog):
         )
         if ticket is None or ticket.state in {JobState.PENDING, JobState.RUNNING}:
             return
+        await self._bot.desk.withdraw_links(ticket.ticket_id)
         channel = self._bot.get_partial_messageable(payload.channel_id)
         sent = [*(ticket.result or {}).get("messages", ()), ticket.request.status_id]
         for message_id in sent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from datetime import time
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from haulier.coordination.bells import MemoryBell
 from haulier.core.chat_requests import ChatPolicy, Preferences
 from haulier.core.units import parse_limit
-from haulier.errors import BadBotToken, ConfigurationError, MissingExtra
+from haulier.errors import BadBotToken, ConfigurationError, HaulierError, MissingExtra
 from haulier.jobs.chat_desk import ChatDesk
 from haulier.jobs.chat_work import ChatWork
 from haulier.jobs.runner import Runner
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from haulier.discord.bot import DeliveryBot
 
 _LEASE_S = 30.0
+_LINKS_INTERVAL_S = 600.0
+_log = logging.getLogger(__name__)
 
 
 async def run_discord_bot(
@@ -103,14 +106,25 @@ async def run_discord_bot(
             on_ready(bot)
 
         serving = asyncio.create_task(serve())
-        others = [asyncio.create_task(tell()), asyncio.create_task(runner.run())]
+        working = asyncio.create_task(runner.run())
+        others = [asyncio.create_task(tell()), asyncio.create_task(_remove_ended_links(manager))]
         try:
-            await asyncio.wait({serving, others[1]}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.gather(*(task for task in (serving, others[1]) if task.done()))
+            await asyncio.wait({serving, working}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*(task for task in (serving, working) if task.done()))
         finally:
-            for task in (*others, serving):
+            for task in (*others, working, serving):
                 task.cancel()
-            await asyncio.gather(serving, *others, return_exceptions=True)
+            await asyncio.gather(serving, working, *others, return_exceptions=True)
+
+
+async def _remove_ended_links(manager: UploadManager) -> None:
+    """Remove what links led to, soon after they end."""
+    while True:
+        try:
+            await manager.remove_ended_links()
+        except HaulierError:
+            _log.exception("links that have ended could not be looked for")
+        await asyncio.sleep(_LINKS_INTERVAL_S)
 
 
 def policy_of(bot: BotSettings) -> ChatPolicy:

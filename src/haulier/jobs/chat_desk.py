@@ -15,6 +15,7 @@ from haulier.core.chat_requests import Asker, ChatPolicy, ChatRequest
 from haulier.core.jobs import Job, JobState
 from haulier.core.records import new_file_id, utc_now
 from haulier.errors import ChatDenied, UnknownReference
+from haulier.journeys.delivery.link_book import LinkBook
 
 KIND = "chat-request"
 _OPEN = (JobState.RUNNING, JobState.PENDING)
@@ -164,6 +165,12 @@ class ChatDesk:
             if message_id == ticket.request.status_id or message_id in sent:
                 return ticket
         return None
+
+    async def withdraw_links(self, ticket_id: str) -> None:
+        """Let the links end now that a request came to; what they lead to is removed soon."""
+        job = await self._catalog.read(lambda tx: tx.jobs.get(ticket_id))
+        links = (job.result or {}).get("links", ()) if job is not None else ()
+        await LinkBook(self._catalog).withdraw(links)
 
     async def while_running(self, ticket_id: str, work: asyncio.Task[Any]) -> bool:
         """Wait for `work`, which `cancel` stops; return whether it was stopped so.

@@ -225,6 +225,7 @@ def _outcome(operation: OperationRecord) -> dict[str, Any]:
     return {
         "operation_id": operation.operation_id,
         "messages": [message_id for message_id in sent if message_id],
+        "links": operation.metadata.get("links", []),
     }
 
 

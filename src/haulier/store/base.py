@@ -287,6 +287,20 @@ class SigningStore(Protocol):
 
 
 @runtime_checkable
+class SharingStore(Protocol):
+    """Stores that remember the links they hand out, and keep what is deleted for a time."""
+
+    async def share(self, key: str, *, until: datetime) -> str:
+        """Return a URL by which anybody can read `key` up to a moment; raises NoSuchObject."""
+        ...
+
+    async def delete_for_good(self, key: str) -> None:
+        """Delete `key` so that it can't be taken back, and its folder when nothing else is there;
+        no error when it is not there."""
+        ...
+
+
+@runtime_checkable
 class ProbedStore(Protocol):
     """Stores whose abilities differ by endpoint and are found out by trying."""
 

@@ -7,14 +7,15 @@ puts the file into the server's trash. An upload is one session that takes its p
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from haulier import errors
 from haulier.core.checksums import combine_crc64nvme, crc64nvme, format_checksum
-from haulier.core.records import parse_time
+from haulier.core.records import format_time, parse_time
 from haulier.net.guard import AddressGuard
 from haulier.net.http import HttpClient
 from haulier.net.refusals import REFUSALS, refusal_of
@@ -151,6 +152,28 @@ class HaulierStore:
         except errors.NoSuchObject:
             return
 
+    async def share(self, key: str, *, until: datetime) -> str:
+        """Return a URL by which anybody can read `key` up to a moment; raises NoSuchObject."""
+        file = await self._file(key)
+        wanted = {"expires_at": format_time(until)}
+        made = await self._json("POST", f"/api/files/{file['id']}/shares", body=wanted)
+        return str(made["url"])
+
+    async def delete_for_good(self, key: str) -> None:
+        """Delete `key` past the trash, and its folder when nothing else is there; no error when it
+        is not there."""
+        folder = split_key(key)[0]
+        with suppress(errors.NoSuchObject):
+            file = await self._file(key)
+            await self._json("DELETE", f"/api/files/{file['id']}")
+            await self._json("DELETE", f"/api/trash/{file['id']}")
+        with suppress(errors.NoSuchObject):
+            async for _ in self._below(folder):
+                return
+            async for one in self._pages("/api/folders", parent=folder.rpartition("/")[0]):
+                if one["path"] == folder:
+                    await self._json("DELETE", f"/api/folders/{one['id']}")
+
     async def start_upload(self, key: str, options: ObjectOptions) -> str:
         """Open an upload and return its id."""
         location = await self.tus.create(size_bytes=None, metadata=_metadata(key, options))
@@ -265,7 +288,7 @@ class HaulierStore:
 
     async def _file(self, key: str) -> dict[str, Any]:
         folder, name = split_key(key)
-        answer = await self._json("GET", "/api/files", folder=folder, name=name)
+        answer = await self._json("GET", "/api/files", {"folder": folder, "name": name})
         for file in answer["items"]:
             return dict(file)
         raise errors.NoSuchObject(f"there is no {key} on {self.url}")
@@ -273,25 +296,36 @@ class HaulierStore:
     async def _pages(self, path: str, **query: str) -> AsyncIterator[dict[str, Any]]:
         cursor: dict[str, str] = {}
         while True:
-            page = await self._json("GET", path, limit=str(_PAGE), **query, **cursor)
+            page = await self._json("GET", path, {"limit": str(_PAGE), **query, **cursor})
             for item in page["items"]:
                 yield item
             if page["next_cursor"] is None:
                 return
             cursor = {"cursor": page["next_cursor"]}
 
-    async def _json(self, method: str, path: str, **query: str) -> dict[str, Any]:
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
         what = f"{self.url}{path}"
-        asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
+        asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in (query or {}).items())
         url = f"{what}?{asked}" if asked else what
-        async with self._http.open(method, url, headers=self._headers, accept=REFUSALS) as answer:
+        headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
+        sent = None if body is None else json.dumps(body).encode()
+        async with self._http.open(
+            method, url, headers=headers, body=sent, accept=REFUSALS
+        ) as answer:
             if answer.status >= 300:
                 raise await refusal_of(answer, what)
             if answer.status == 204:
                 return {}
-            body = await answer.read(_MOST_ANSWER_BYTES)
+            told = await answer.read(_MOST_ANSWER_BYTES)
         try:
-            found = json.loads(body)
+            found = json.loads(told)
         except ValueError:
             found = None
         if not isinstance(found, dict):

@@ -27,7 +27,7 @@ T = TypeVar("T")
 _GET_ATTEMPTS = 6
 _ABILITIES = (
     "list_objects", "list_uploads", "sign_get", "probe", "request_restore", "local_path",
-    "stream_part", "copy_part",
+    "stream_part", "copy_part", "share", "delete_for_good",
 )  # fmt: skip
 
 Pace = Callable[[int], Awaitable[None]]

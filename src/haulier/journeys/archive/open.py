@@ -113,16 +113,16 @@ async def open_bucket(
 
 
 async def open_destination(
-    settings: Settings, catalog: Catalog, stack: AsyncExitStack, to: str | None
+    settings: Settings, catalog: Catalog, stack: AsyncExitStack, to: str | Destination | None
 ) -> OpenDestination:
-    """Open the store that `to` names, or the settings where it is None, closed with `stack`.
+    """Open the store that `to` is or names, or the settings where it is None; closed with `stack`.
 
     Raises:
         ConfigurationError, UsageError: a destination that can't be. StoreError: it can't be
             reached.
     """
     opener = _Opener(settings, catalog, None, stack, probe=True)
-    return await opener.open(destination_of(settings, to))
+    return await opener.open(to if isinstance(to, Destination) else destination_of(settings, to))
 
 
 def _user() -> str | None:

@@ -13,6 +13,7 @@ from haulier.core.chat_limits import MIB
 from haulier.core.chat_names import name_for_chat, quoted
 from haulier.core.units import format_size
 from haulier.errors import HaulierError
+from haulier.journeys.delivery.link_shelf import Link
 from haulier.journeys.delivery.rooms import place_for_copy
 from haulier.media.compressed import CompressionOptions
 from haulier.media.compression import CompressionManager, compressed_name
@@ -39,7 +40,7 @@ class Fitted:
         too_large: those that can't be made to fit.
         remarks: what was compressed from what.
         attempts: how many were to be made smaller.
-        links: to those that no message can hold, a line each.
+        links: to those that no message can hold.
         originals: links to what was made smaller, where that is wanted.
     """
 
@@ -48,8 +49,8 @@ class Fitted:
     too_large: list[MediaFile] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     attempts: int = 0
-    links: list[str] = field(default_factory=list)
-    originals: list[str] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    originals: list[Link] = field(default_factory=list)
 
 
 class Fitter:

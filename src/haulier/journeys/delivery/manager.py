@@ -22,7 +22,7 @@ from haulier.errors import HaulierError, UnknownReference
 from haulier.journeys.archive.open import open_catalog
 from haulier.journeys.delivery.fitting import Fitted, Fitter, open_fitter
 from haulier.journeys.delivery.ledger import CatalogLedger, open_ledger
-from haulier.journeys.delivery.link_shelf import LinkShelf
+from haulier.journeys.delivery.link_shelf import LinkShelf, link_place
 from haulier.journeys.delivery.rooms import claimed, clean_up, mark_kept, remove_expired
 from haulier.journeys.sending import open_max_client, open_max_files
 from haulier.max.client import MaxClient
@@ -56,7 +56,8 @@ class UploadManager:
         settings: of the process; read when left out.
         catalog: where deliveries are recorded; the one that the settings name when left out.
         preset: how much time is taken for what has to be made smaller: fast, balanced, quality.
-        keep_originals: hand out links to what was made smaller, where AWS_S3_BUCKET is set.
+        keep_originals: hand out links to what was made smaller, where UPLOAD_LINK_TO or
+            AWS_S3_BUCKET says where it is kept.
     """
 
     def __init__(
@@ -142,12 +143,14 @@ class UploadManager:
                 result.metadata["processing_time_seconds"] = time.monotonic() - began
                 await self._tidy(root, ledger, result)
                 await ledger.end(result)
-            await self._remove_expired(root.absolute().parent)
         except HaulierError as error:
             # Before anything was recorded: somebody else is at it.
             result, fitted = _failed(platform, error), Fitted()
-        told = [result.message, *fitted.remarks, *fitted.links, *fitted.originals]
+        links = [link.text for link in fitted.links]
+        links += [f"Original: {link.text}" for link in fitted.originals]
+        told = [result.message, *fitted.remarks, *links]
         await status.tell("\n".join(told), at_once=True)
+        await self._remove_expired(root.absolute().parent)
         return result
 
     async def handle_upload_errors(self, result: UploadResult, ctx: Any) -> None:
@@ -169,7 +172,7 @@ class UploadManager:
             size = format_size(sum(file.size_bytes for file in files))
             await status.tell(f"Found {counted(len(files))} ({size}).")
             fitted = await self._fitter.fit(files, processor.limit_bytes(ctx), status)
-            if self._settings.s3.bucket is not None:
+            if link_place(self._settings) is not None:
                 await self._link(fitted, status)
             result = await processor.deliver(
                 fitted.files, ctx, platform, ledger=ledger, status=status
@@ -198,15 +201,15 @@ class UploadManager:
                 await status.tell(f"Too large for this chat: storing {file.filename}…")
                 try:
                     fitted.links.append(await shelf.link(file))
-                except HaulierError as error:
-                    _log.warning("no link to %s: %s", file.filename, error.message)
+                except (HaulierError, OSError) as error:
+                    _log.warning("no link to %s: %s", file.filename, error)
                     fitted.failures.append(failure)
                     fitted.too_large.append(file)
             for original in originals:
                 try:
-                    fitted.originals.append(f"Original: {await shelf.link(original)}")
-                except HaulierError as error:
-                    _log.warning("no link to %s: %s", original.filename, error.message)
+                    fitted.originals.append(await shelf.link(original))
+                except (HaulierError, OSError) as error:
+                    _log.warning("no link to %s: %s", original.filename, error)
 
     async def _find(self, root: Path, ledger: CatalogLedger) -> list[MediaFile]:
         """Return the media that the ledger does not know yet."""
@@ -236,7 +239,17 @@ class UploadManager:
         ]
         await asyncio.to_thread(clean_up, root, sent)
 
+    async def remove_ended_links(self) -> int:
+        """Remove what links led to that have ended; each delivery does it at its end.
+
+        Raises:
+            CatalogError: the catalog can't be opened.
+        """
+        async with LinkShelf(self._settings, await self._open_catalog()) as shelf:
+            return await shelf.remove_ended()
+
     async def _remove_expired(self, requests: Path) -> None:
+        await self.remove_ended_links()
         if not self._chat.upload_cleanup_after_success:
             return
         with suppress(OSError):
@@ -310,4 +323,8 @@ def _with_fitting(result: UploadResult, fitted: Fitted, platform: str) -> Upload
         upload_s=told.get("upload_time_seconds", 0.0),
     )
     errors = [*fitted.failures, *(result.error.splitlines() if result.error else [])]
-    return tally.result(errors)
+    result = tally.result(errors)
+    links = [link.operation_id for link in (*fitted.links, *fitted.originals)]
+    if links:
+        result.metadata["links"] = links
+    return result
