@@ -16,6 +16,8 @@ import pytest
 import discord
 from haulier import BatchProcessor, DiscordUploadProcessor, MediaFile, MediaType
 from haulier.core.records import utc_now
+from haulier.discord.places import Place, RequestPlace
+from haulier.discord.status import DiscordStatusLine
 from haulier.errors import DoesNotFit, HaulierError
 from haulier.testing.discord_server import DiscordServer
 from haulier.testing.discord_state import MIB, Fault
@@ -89,6 +91,31 @@ async def test_one_message_tells_how_far_it_is(
     # Edits that come too soon are left out, the last one never.
     assert len(told[0].edits) == 1
     assert server.state.bodies[0]["content"] == "Uploading batch 1 of 3… 0 of 21 files done"
+
+
+async def test_a_text_too_long_for_one_message_goes_on_in_the_next(
+    server: DiscordServer, channel: Any
+) -> None:
+    place = Place(RequestPlace(channel, footer="<https://example.org/post>"))
+    status = DiscordStatusLine(place)
+    links = [f"[{n}.mp4](<https://example.org/{n}/{'x' * 500}>)" for n in range(8)]
+    await status.tell("Fetching…", at_once=True)
+    await status.tell("\n".join(links), at_once=True)
+    shown = [each.content for each in server.state.messages.values()]
+    assert [len(text) <= 2000 for text in shown] == [True] * 3
+    assert shown[0].endswith("\n<https://example.org/post>")
+    told = "\n".join([shown[0].rpartition("\n")[0], *shown[1:]])
+    assert told.split("\n") == links
+    await status.tell("Done.", at_once=True)
+    shown = [each.content for each in server.state.messages.values()]
+    assert shown == ["Done.\n<https://example.org/post>", "…", "…"]
+
+
+async def test_a_link_that_leaves_no_room_is_left_out(server: DiscordServer, channel: Any) -> None:
+    status = DiscordStatusLine(Place(RequestPlace(channel, footer=f"<https://{'x' * 1950}>")))
+    text = "Uploading batch 1 of 3…" * 4
+    await status.tell(text, at_once=True)
+    assert [each.content for each in server.state.messages.values()] == [text]
 
 
 async def test_nobody_is_mentioned_and_messages_carry_nonces(

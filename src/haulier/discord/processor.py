@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +11,14 @@ from haulier.discord.sender import DiscordSender
 from haulier.discord.status import DiscordStatusLine
 from haulier.media.finding import MediaFile
 from haulier.transfer.batching import BatchProcessor
-from haulier.transfer.consignments import Consignment, Ledger, MemoryLedger
-from haulier.transfer.deliveries import Delivery, Sleep, Smaller
-from haulier.transfer.processors import (
-    BaseUploadProcessor,
-    SilentLine,
-    StatusLine,
-    Tally,
-    UploadResult,
-)
+from haulier.transfer.deliveries import Sleep, Smaller
+from haulier.transfer.message_processor import MessageProcessor
+from haulier.transfer.processors import StatusLine
 
 PLATFORM = "discord"
 
 
-class DiscordUploadProcessor(BaseUploadProcessor):
+class DiscordUploadProcessor(MessageProcessor):
     """Sends files to channels of Discord, ten at most in a message.
 
     `ctx` may be a channel, the context of a command, or an interaction. Discord's own waiting times
@@ -42,6 +35,8 @@ class DiscordUploadProcessor(BaseUploadProcessor):
         sleep: waits a number of seconds.
     """
 
+    platform = PLATFORM
+
     def __init__(
         self,
         max_retries: int = 3,
@@ -53,57 +48,17 @@ class DiscordUploadProcessor(BaseUploadProcessor):
         updates: bool = True,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._max_retries = max_retries
-        self._retry_delay_s = retry_delay
+        super().__init__(max_retries, retry_delay, smaller=smaller, updates=updates, sleep=sleep)
         self._limit_mb = limit_mb
         self._batches = batches or BatchProcessor()
-        self._smaller = smaller
-        self._updates = updates
-        self._sleep = sleep
 
-    async def upload_files(
-        self, files: Sequence[MediaFile], ctx: Any = None, platform_name: str | None = None
-    ) -> UploadResult:
-        """Send files; what is refused or lost is told in the result, not raised.
+    def sender(self, ctx: Any) -> DiscordSender:
+        """Return what sends messages to the place."""
+        return DiscordSender(Place(ctx))
 
-        Args:
-            files: media, in the order in which they are shown.
-            ctx: where they go.
-            platform_name: what Discord is called in messages and results.
-        """
-        status = self.status_line(ctx) if self._updates else SilentLine()
-        result = await self.deliver(
-            files, ctx, platform_name or PLATFORM, ledger=MemoryLedger(), status=status
-        )
-        await status.tell(result.message, at_once=True)
-        return result
-
-    async def deliver(
-        self,
-        files: Sequence[MediaFile],
-        ctx: Any,
-        platform_name: str,
-        *,
-        ledger: Ledger,
-        status: StatusLine,
-    ) -> UploadResult:
-        """Send what the ledger still owes, then these files; see `BaseUploadProcessor`."""
-        began = time.monotonic()
-        planned = self._batches.optimize_batches(files)
-        delivery = Delivery(
-            DiscordSender(Place(ctx)),
-            ledger,
-            status=status,
-            max_retries=self._max_retries,
-            retry_delay=self._retry_delay_s,
-            smaller=self._smaller,
-            sleep=self._sleep,
-        )
-        tally = Tally(platform=platform_name)
-        fresh = [Consignment(files=tuple(batch.files)) for batch in planned]
-        result = await delivery.run(fresh, tally)
-        result.metadata["processing_time_seconds"] = time.monotonic() - began
-        return result
+    def divided(self, files: Sequence[MediaFile]) -> list[list[MediaFile]]:
+        """Return the files of each message."""
+        return [batch.files for batch in self._batches.optimize_batches(files)]
 
     def limit_bytes(self, ctx: Any) -> int:
         """Return the largest file in bytes that the place takes."""

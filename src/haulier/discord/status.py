@@ -11,11 +11,13 @@ from haulier.transfer.status_line import EditedStatusLine
 if TYPE_CHECKING:
     import discord
 
+# Discord takes 2,000; the rest is for what stands below.
 _MOST_CHARS = 1900
+_MOST_WITH_FOOTER = 2000
 
 
 class DiscordStatusLine(EditedStatusLine):
-    """A message that is sent when first told, and edited from then on.
+    """A message that is sent when first told, and edited from then on; a long text takes several.
 
     Args:
         place: where it stands.
@@ -25,18 +27,22 @@ class DiscordStatusLine(EditedStatusLine):
     def __init__(self, place: Place, **pace: Any) -> None:
         super().__init__(most_chars=_MOST_CHARS, **pace)
         self._place = place
-        self._message: discord.Message | discord.PartialMessage | None = place.status_message
+        self._messages: list[discord.Message | discord.PartialMessage] = []
+        if place.status_message is not None:
+            self._messages.append(place.status_message)
 
-    async def show(self, text: str) -> None:
-        """Send or edit the message; raises what discord.py raises."""
+    async def show(self, text: str, page: int) -> None:
+        """Send or edit a message; raises what discord.py raises."""
         import discord
 
-        text = f"{text}\n{self._place.footer}" if self._place.footer else text
-        if self._message is None:
-            self._message = await self._place.send(text)
+        footer = self._place.footer
+        if page == 0 and footer and len(text) + 1 + len(footer) <= _MOST_WITH_FOOTER:
+            text = f"{text}\n{footer}"
+        if page == len(self._messages):
+            self._messages.append(await self._place.send(text))
             return
         nobody = discord.AllowedMentions.none()
-        await self._message.edit(content=text, allowed_mentions=nobody)
+        await self._messages[page].edit(content=text, allowed_mentions=nobody)
 
     def told_of(self, error: Exception) -> str:
         """Return what Discord's answer means."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,22 +16,16 @@ from haulier.max.sender import MaxSender
 from haulier.max.sent import grouped
 from haulier.max.upload_types import MaxLimits
 from haulier.media.finding import MediaFile
-from haulier.transfer.consignments import Consignment, Ledger, MemoryLedger
-from haulier.transfer.deliveries import Delivery, Sleep
-from haulier.transfer.processors import (
-    BaseUploadProcessor,
-    SilentLine,
-    StatusLine,
-    Tally,
-    UploadResult,
-)
+from haulier.transfer.deliveries import Sleep
+from haulier.transfer.message_processor import MessageProcessor
+from haulier.transfer.processors import StatusLine
 from haulier.transfer.status_line import EditedStatusLine
 
 PLATFORM = "max"
 _SHOWN_TOGETHER = frozenset({MediaType.IMAGE, MediaType.VIDEO})
 
 
-class MaxUploadProcessor(BaseUploadProcessor):
+class MaxUploadProcessor(MessageProcessor):
     """Sends files to chats of MAX: pictures and videos that follow each other together, up to 12 in
     a message, everything else alone. What MAX does not take as what it is goes as a file.
 
@@ -50,6 +43,8 @@ class MaxUploadProcessor(BaseUploadProcessor):
         sleep: waits a number of seconds.
     """
 
+    platform = PLATFORM
+
     def __init__(
         self,
         client: MaxClient,
@@ -61,58 +56,18 @@ class MaxUploadProcessor(BaseUploadProcessor):
         updates: bool = True,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        super().__init__(max_retries, retry_delay, updates=updates, sleep=sleep)
         self._client = client
         self._files = files or FileManager(client)
-        self._max_retries = max_retries
-        self._retry_delay_s = retry_delay
         self._limits = limits or MaxLimits()
-        self._updates = updates
-        self._sleep = sleep
 
-    async def upload_files(
-        self, files: Sequence[MediaFile], ctx: Any = None, platform_name: str | None = None
-    ) -> UploadResult:
-        """Send files; what is refused or lost is told in the result, not raised.
+    def sender(self, ctx: Any) -> MaxSender:
+        """Return what sends messages to the chat; raises UsageError where `ctx` is none."""
+        return MaxSender(self._client, self._files, where(ctx))
 
-        Args:
-            files: media, in the order in which they are shown.
-            ctx: where they go.
-            platform_name: what MAX is called in messages and results.
-
-        Raises:
-            UsageError: `ctx` names no chat.
-        """
-        status = self.status_line(ctx) if self._updates else SilentLine()
-        result = await self.deliver(
-            files, ctx, platform_name or PLATFORM, ledger=MemoryLedger(), status=status
-        )
-        await status.tell(result.message, at_once=True)
-        return result
-
-    async def deliver(
-        self,
-        files: Sequence[MediaFile],
-        ctx: Any,
-        platform_name: str,
-        *,
-        ledger: Ledger,
-        status: StatusLine,
-    ) -> UploadResult:
-        """Send what the ledger still owes, then these files; see `BaseUploadProcessor`."""
-        began = time.monotonic()
-        delivery = Delivery(
-            MaxSender(self._client, self._files, where(ctx)),
-            ledger,
-            status=status,
-            max_retries=self._max_retries,
-            retry_delay=self._retry_delay_s,
-            sleep=self._sleep,
-        )
-        groups = grouped(files, lambda file: file.media_type in _SHOWN_TOGETHER)
-        tally = Tally(platform=platform_name)
-        result = await delivery.run([Consignment(files=tuple(each)) for each in groups], tally)
-        result.metadata["processing_time_seconds"] = time.monotonic() - began
-        return result
+    def divided(self, files: Sequence[MediaFile]) -> list[list[MediaFile]]:
+        """Return the files of each message."""
+        return grouped(files, lambda file: file.media_type in _SHOWN_TOGETHER)
 
     def limit_bytes(self, ctx: Any) -> int:
         """Return the largest file in bytes that MAX takes, as a file."""
@@ -141,14 +96,15 @@ class MaxStatusLine(EditedStatusLine):
         super().__init__(most_chars=MOST_TEXT, **pace)
         self._client = client
         self._to = to
-        self._mid: str | None = None
+        self._mids: list[str] = []
 
-    async def show(self, text: str) -> None:
-        """Send or edit the message; errors as `MaxClient.send_message` and `edit_message`."""
-        if self._mid is None:
-            self._mid = (await self._client.send_message(self._to, text, notify=False)).mid
+    async def show(self, text: str, page: int) -> None:
+        """Send or edit a message; errors as `MaxClient.send_message` and `edit_message`."""
+        if page == len(self._mids):
+            message = await self._client.send_message(self._to, text, notify=False)
+            self._mids.append(message.mid)
         else:
-            await self._client.edit_message(self._mid, text)
+            await self._client.edit_message(self._mids[page], text)
 
 
 def where(ctx: Any) -> To:

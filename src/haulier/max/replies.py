@@ -43,7 +43,8 @@ class Replies(EditedStatusLine):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         **more: Any,
     ) -> None:
-        super().__init__(most_chars=MOST_TEXT, **{"interval_s": STATUS_INTERVAL_S, **more})
+        pace = {"interval_s": STATUS_INTERVAL_S, **more}
+        super().__init__(most_chars=MOST_TEXT, most_messages=1, **pace)
         self._client = client
         self._to = to
         self._may_be_there = again
@@ -51,7 +52,7 @@ class Replies(EditedStatusLine):
         self._mid: str | None = None
         self._found: list[Message] = []
 
-    async def show(self, text: str) -> None:
+    async def show(self, text: str, page: int = 0) -> None:  # noqa: ARG002 - there is but one
         """Send the text, or put it in the place of the one that is there.
 
         Raises:
@@ -73,7 +74,7 @@ class Replies(EditedStatusLine):
         """Show a text that must arrive: the last words. Raises as `show`."""
         if text != self._shown:
             await self.show(text[:MOST_TEXT])
-            self._shown = text
+            self._shown, self._pages = text, [text[:MOST_TEXT]]
 
     async def sent_files(self) -> list[Message]:
         """Return the answers with files that arrived already; raises MessageUncertain."""
