@@ -3,115 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import web
 
 from haulier import Settings
 from haulier.discord.bot import BIN
 from haulier.errors import BadBotToken, ConfigurationError
 from haulier.jobs.chat_bot import run_discord_bot
+from haulier.journeys.delivery.rooms import PRIVATE
 from haulier.testing.discord_server import DiscordServer
-from haulier.testing.discord_state import MIB, USER_ID, Fault, StoredMessage
+from haulier.testing.discord_state import MIB, USER_ID, Fault
+from jobs.bots import Site, answers, bot, said, start, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    source = ["-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=1"]
-    subprocess.run(["ffmpeg", "-v", "error", *source, path], check=True)
-    return path.read_bytes()
-
-
-class Site:
-    """Serves what the tests put there."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.files: dict[str, bytes] = {}
-        self.asked = 0
-        self.held = asyncio.Event()
-        self.held.set()
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
-        await self.held.wait()
-        content = self.files.get(request.path)
-        if content is None:
-            raise web.HTTPNotFound
-        kind = "video/mp4" if request.path.endswith(".mp4") else "text/html"
-        return web.Response(body=content, content_type=kind)
-
-
-@pytest.fixture
-async def site(clip: bytes) -> AsyncIterator[Site]:
-    site = Site()
-    site.files["/clip.mp4"] = clip
-    site.files["/post"] = b'<html><title>A day</title><video src="/clip.mp4"></video></html>'
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", site.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield site
-    site.held.set()
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[DiscordServer]:
-    async with DiscordServer() as server:
-        with server.redirect():
-            yield server
-
-
-@asynccontextmanager
-async def bot(server: DiscordServer, data: Path, **more: Any) -> AsyncIterator[None]:
-    settings = Settings.load(
-        data=data, DISCORD_TOKEN=server.token, DOWNLOAD_ALLOW="127.0.0.1", **more
-    )
-    ready = asyncio.Event()
-    running = asyncio.create_task(run_discord_bot(settings, on_ready=lambda _: ready.set()))
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    assert ready.is_set(), running.exception()
-    try:
-        yield
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-
-
-async def until(what: Callable[[], Any], server: DiscordServer | None = None) -> Any:
-    try:
-        async with asyncio.timeout(120):
-            while not (found := what()):
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        said = [] if server is None else [each.content for each in answers(server)]
-        raise AssertionError(f"it did not come; the bot said {said}") from None
-    return found
-
-
-def answers(server: DiscordServer) -> list[StoredMessage]:
-    return [each for each in server.state.messages.values() if each.author.get("bot")]
-
-
-def said(server: DiscordServer, pattern: str) -> StoredMessage | None:
-    found = [each for each in answers(server) if re.search(pattern, each.content)]
-    return found[-1] if found else None
 
 
 async def test_a_link_becomes_files_in_the_channel(
@@ -171,6 +78,26 @@ async def test_what_can_not_be_fetched_is_told_and_not_tried_again(
         assert told in status.content
         assert "tried again" not in status.content
         assert str(tmp_path) not in status.content
+        await until(lambda: all_marked(tmp_path / "chat" / "requests"))
+
+
+def all_marked(requests: Path) -> bool:
+    """Whether what is left of requests is removed when its time has come."""
+    left = list(requests.iterdir()) if requests.exists() else []
+    return all((folder / PRIVATE / "kept").exists() for folder in left)
+
+
+async def test_of_a_long_list_it_is_told_that_only_the_first_came(
+    server: DiscordServer, site: Site, clip: bytes, tmp_path: Path
+) -> None:
+    names = [f"/{number}.mp4" for number in range(2000)]
+    site.files |= {name: clip + name.encode() for name in names}
+    videos = "".join(f'<video src="{name}"></video>' for name in names)
+    site.files["/list"] = f"<html><title>Trip</title>{videos}</html>".encode()
+    async with bot(server, tmp_path, DOWNLOAD_MAX_FILES=2):
+        await server.say(f"$download {site.url}/list")
+        status = await until(lambda: said(server, "Uploaded 2 files"), server)
+    assert "Of one link 2 files are taken; what follows was left out." in status.content
 
 
 @pytest.mark.parametrize("text", ["$download", "$download http://x y=z", "$cancel", "$cancel nope"])
@@ -257,18 +184,6 @@ async def test_ten_at_once_all_get_theirs(
         await until(lambda: len(server.state.deliveries) == 10)
     sent = [each.content for one in server.state.deliveries for each in one.attachments]
     assert sorted(sent) == sorted(clip + bytes([number]) for number in range(10))
-
-
-async def start(server: DiscordServer, data: Path) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("discord_bot.py")), server.url,
-        env={**os.environ, "HAULIER_DATA": str(data), "DISCORD_TOKEN": server.token,
-             "DOWNLOAD_ALLOW": "127.0.0.1"},
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
-    return process
 
 
 @pytest.mark.parametrize("when", ["fetching", "sending"])

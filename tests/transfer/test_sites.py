@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
+import resource
 import subprocess
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from haulier import errors
-from haulier.transfer.site_tools import SiteLimits
+from haulier.transfer.site_tools import GalleryDl, SiteLimits
 from haulier.transfer.sites import SiteDownloader
 
 pytestmark = pytest.mark.processes
@@ -37,12 +40,16 @@ class Site:
         self.pages: dict[str, web.Response | str] = {}
         self.files: dict[str, tuple[bytes, str]] = {}
         self.stalled = asyncio.Event()
+        self.sent_bytes = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(request)
         path = request.path
-        if path in {"/endless.mp4", "/stall.mp4"}:
+        if path in {"/endless.mp4", "/stall.mp4", "/huge.mp4"}:
             return await self._endless(request)
+        if path == "/bomb":
+            page = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
+            return web.Response(body=self.files["/bomb.gz"][0], headers=page)
         if path in self.files:
             content, mime = self.files[path]
             return web.Response(body=content, content_type=mime)
@@ -55,9 +62,12 @@ class Site:
 
     async def _endless(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        if request.path == "/huge.mp4":
+            response.content_length = 100 << 30
         await response.prepare(request)
         while True:
             await response.write(os.urandom(MIB))
+            self.sent_bytes += MIB
             if request.path == "/stall.mp4":
                 self.stalled.set()
                 await asyncio.sleep(3600)
@@ -140,12 +150,13 @@ async def test_links_into_the_network_are_refused(url: str, tmp_path: Path) -> N
         await downloader().fetch(url, tmp_path)
 
 
+@pytest.mark.parametrize("link", ["/post", "/moved/clip.mp4"])
 async def test_a_video_that_redirects_into_the_network_is_refused(
-    site: Site, tmp_path: Path
+    site: Site, tmp_path: Path, link: str
 ) -> None:
     site.pages["/post"] = video_page("/moved/clip.mp4")
     with pytest.raises(errors.AddressRefused, match=r"127\.0\.0\.2"):
-        await downloader().fetch(f"{site.url}/post", tmp_path)
+        await downloader().fetch(f"{site.url}{link}", tmp_path)
     assert not any(request.path == "/secret.mp4" for request in site.seen)
     assert left_in(tmp_path) == []
 
@@ -159,21 +170,49 @@ async def test_an_endless_stream_ends_at_the_limit(site: Site, tmp_path: Path, p
     assert left_in(tmp_path) == []
 
 
-async def test_of_a_long_list_the_first_come(site: Site, clip: bytes, tmp_path: Path) -> None:
-    names = [f"/clip{number}.mp4" for number in range(8)]
-    for number, name in enumerate(names):
-        site.files[name] = (clip + b"\0" * number, "video/mp4")
+@pytest.mark.parametrize("page", [True, False])
+async def test_what_is_announced_as_too_large_is_not_even_begun(
+    site: Site, tmp_path: Path, page: bool
+) -> None:
+    site.pages["/post"] = video_page("/huge.mp4")
+    with pytest.raises((errors.FileSizeError, errors.UnsupportedMedia)):
+        await downloader().fetch(f"{site.url}/{'post' if page else 'huge.mp4'}", tmp_path)
+    # Some is on its way before the connection is given up.
+    assert site.sent_bytes < LIMITS.max_bytes
+    assert left_in(tmp_path) == []
+
+
+async def test_of_a_list_of_ten_thousand_the_first_come(
+    site: Site, clip: bytes, tmp_path: Path
+) -> None:
+    names = [f"/clip{number}.mp4" for number in range(10_000)]
+    site.files |= {name: (clip + name.encode(), "video/mp4") for name in names}
     site.pages["/list"] = video_page(*names)
     fetched = await downloader().fetch(f"{site.url}/list", tmp_path)
-    assert 1 <= len(fetched.files) <= LIMITS.max_files
+    wanted = {hashlib.sha256(site.files[name][0]).hexdigest() for name in names[:3]}
+    assert digests(fetched.files) == wanted
+    assert fetched.is_cut
+    asked = {request.path for request in site.seen if request.path != "/list"}
+    assert asked == set(names[:3])
 
 
-async def test_a_site_that_takes_too_long_is_left(site: Site, tmp_path: Path) -> None:
+async def test_a_page_that_unpacks_without_end_takes_no_memory(site: Site, tmp_path: Path) -> None:
+    pump = zlib.compressobj(1, zlib.DEFLATED, 31)
+    packed = [pump.compress(b"<html>"), *(pump.compress(bytes(64 * MIB)) for _ in range(24))]
+    site.files["/bomb.gz"] = (b"".join([*packed, pump.flush()]), "")
+    limits = SiteLimits(max_bytes=20 * MIB, timeout_s=90, max_memory_bytes=400 * MIB)
+    with pytest.raises(errors.HaulierError):
+        await downloader(limits).fetch(f"{site.url}/bomb", tmp_path)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 900 << 10
+
+
+@pytest.mark.parametrize("link", ["/post", "/stall.mp4"])
+async def test_a_site_that_takes_too_long_is_left(site: Site, tmp_path: Path, link: str) -> None:
     site.pages["/post"] = video_page("/stall.mp4")
     limits = SiteLimits(max_bytes=8 * MIB, timeout_s=4)
     with pytest.raises(errors.TimedOut):
-        await downloader(limits).fetch(f"{site.url}/post", tmp_path)
-    assert left_in(tmp_path) == []
+        await downloader(limits).fetch(f"{site.url}{link}", tmp_path)
+    assert not any(path.suffix == ".mp4" for path in tmp_path.rglob("*"))
 
 
 def running() -> str:
@@ -214,14 +253,10 @@ class Gallery:
     def command(
         self, url: str, folder: Path, limits: SiteLimits, cookies: Path | None
     ) -> list[str]:
-        from haulier.transfer.site_tools import GalleryDl
-
         # The form of a link that is told apart by its ending alone.
         return GalleryDl().command(url.replace("/album", "/one.jpg"), folder, limits, cookies)
 
     def error(self, code: int, said: str) -> errors.HaulierError | None:
-        from haulier.transfer.site_tools import GalleryDl
-
         return GalleryDl().error(code, said)
 
 
@@ -232,6 +267,36 @@ async def test_gallery_dl_fetches_through_the_proxy_too(site: Site, tmp_path: Pa
     assert fetched.strategy == "gallery-dl"
     [path] = fetched.files
     assert path.read_bytes() == site.files["/one.jpg"][0]
+
+
+class Board(Gallery):
+    """Has gallery-dl take the site for one of a software that it knows, whatever its address."""
+
+    def command(
+        self, url: str, folder: Path, limits: SiteLimits, cookies: Path | None
+    ) -> list[str]:
+        # This form is no link of the web, so none that people post is taken for it.
+        return GalleryDl().command(f"vichan:{url}", folder, limits, cookies)
+
+
+async def test_gallery_dl_fetches_the_first_pictures_of_a_gallery(
+    site: Site, tmp_path: Path
+) -> None:
+    posts = [
+        {"no": n, "time": n, "tim": str(n), "filename": f"p{n}", "ext": ".jpg", "com": "Trip"}
+        for n in range(5)
+    ]
+    site.pages["/b/res/1.html"] = "<html></html>"
+    site.files["/b/res/1.json"] = (json.dumps({"posts": posts}).encode(), "application/json")
+    site.files |= {
+        f"/b/src/{n}.jpg": (b"\xff\xd8\xff\xe0" + bytes([n] * 3000), "image/jpeg") for n in range(5)
+    }
+    fetched = await downloader(tools=[Board()]).fetch(f"{site.url}/b/res/1.html", tmp_path)
+    assert fetched.strategy == "gallery-dl"
+    wanted = [site.files[f"/b/src/{n}.jpg"][0] for n in range(3)]
+    assert digests(fetched.files) == {hashlib.sha256(each).hexdigest() for each in wanted}
+    assert fetched.is_cut
+    assert left_in(tmp_path) == sorted(path.name for path in fetched.files)
 
 
 async def test_gallery_dl_reaches_no_private_address(site: Site, tmp_path: Path) -> None:

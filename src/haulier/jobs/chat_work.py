@@ -97,6 +97,7 @@ class ChatWork:
             is_last = isinstance(error, _HOPELESS) or job.attempts >= job.max_attempts
             again = "" if is_last else " It is tried again."
             await status.tell(f"Failed: {_told(error)}{again}", at_once=True)
+            await asyncio.to_thread(mark_kept, self._folder(request))
             raise
         return Done(result=work.result())
 
@@ -117,7 +118,7 @@ class ChatWork:
                 request.platform, _Quiet(self._processors[request.platform], heard)
             )
             result = await manager.process_downloaded_files(folder, ctx, request.platform)
-        await self._tell_end(request, preferences, result, heard)
+        await self._tell_end(request, preferences, result, heard, fetched)
         operation = await self._delivered(folder, request, ended=False)
         return {} if operation is None else _outcome(operation)
 
@@ -127,9 +128,10 @@ class ChatWork:
         preferences: Preferences,
         result: UploadResult,
         status: _Heard,
+        fetched: FetchedLink,
     ) -> None:
-        """Add to the last words what went wrong, and who wants to know."""
-        lines = [status.last, result.error or ""]
+        """Add to the last words what went wrong or was left out, and who wants to know."""
+        lines = [status.last, result.error or "", _cut(fetched)]
         if preferences.notify:
             lines.append(f"<@{request.user_id}>")
         await status.tell("\n".join(line for line in lines if line), at_once=True)
@@ -156,7 +158,12 @@ class ChatWork:
         if note.exists():
             kept = json.loads(note.read_text(encoding="utf-8"))
             files = tuple(folder / name for name in kept["files"])
-            return FetchedLink(url=request.url, strategy=kept["strategy"], files=files)
+            return FetchedLink(
+                url=request.url,
+                strategy=kept["strategy"],
+                files=files,
+                is_cut=kept.get("is_cut", False),
+            )
         # What lies there without the note is of a run that died while it fetched.
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         await status.tell("Fetching…", at_once=True)
@@ -210,7 +217,8 @@ class _Quiet(BaseUploadProcessor):
 def _note(note: Path, fetched: FetchedLink) -> None:
     """Note durably that everything is there."""
     note.parent.mkdir(mode=0o700, exist_ok=True)
-    told = {"strategy": fetched.strategy, "files": [path.name for path in fetched.files]}
+    names = [path.name for path in fetched.files]
+    told = {"strategy": fetched.strategy, "files": names, "is_cut": fetched.is_cut}
     new = note.with_suffix(".new")
     with new.open("w", encoding="utf-8") as file:
         json.dump(told, file)
@@ -232,7 +240,16 @@ def _outcome(operation: OperationRecord) -> dict[str, Any]:
 def _kept(fetched: FetchedLink) -> str:
     lines = [f"Fetched {counted(len(fetched.files))} by {fetched.strategy}; not uploaded."]
     lines += [f"{quoted(path.name)} ({format_size(path.stat().st_size)})" for path in fetched.files]
-    return "\n".join(lines)
+    return "\n".join(line for line in [*lines, _cut(fetched)] if line)
+
+
+def _cut(fetched: FetchedLink) -> str:
+    count = len(fetched.files)
+    return (
+        f"Of one link {counted(count)} are taken; what follows was left out."
+        if fetched.is_cut
+        else ""
+    )
 
 
 def _told(error: errors.HaulierError) -> str:

@@ -38,12 +38,14 @@ class SiteLimits:
         max_duration_s: longer videos and sound are left out, and so is what has no end; None:
             whatever the length.
         timeout_s: seconds that fetching may take.
+        max_memory_bytes: what a program may take of it that reads pages; on Linux only.
     """
 
     max_bytes: int
     max_files: int = 10
     max_duration_s: float | None = None
     timeout_s: float = 1800.0
+    max_memory_bytes: int = 2 << 30
 
 
 class SiteTool(Protocol):

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -51,11 +53,19 @@ _ASK_A_TOOL = (errors.AccessDenied, errors.RequestRejected, errors.RateLimited)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedLink:
-    """What a link came to: `files` in the directory, by their names, and what fetched them."""
+    """What a link came to.
+
+    Attributes:
+        url: the link.
+        strategy: what fetched it: http, yt-dlp or gallery-dl.
+        files: in the directory, by their names.
+        is_cut: as many came as are taken of one link, so there may have been more.
+    """
 
     url: str
     strategy: str
     files: tuple[Path, ...]
+    is_cut: bool = False
 
 
 class SiteDownloader:
@@ -100,6 +110,15 @@ class SiteDownloader:
         """
         self._guard.check_url(url)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                return await self._fetched(url, folder)
+        except TimeoutError:
+            raise errors.TimedOut(
+                f"the site took longer than {self._limits.timeout_s:g} s"
+            ) from None
+
+    async def _fetched(self, url: str, folder: Path) -> FetchedLink:
         if await self._is_file(url):
             async with DownloadManager(
                 allow=self._allow,
@@ -120,7 +139,8 @@ class SiteDownloader:
                 # What was found and refused says more than what was not found.
                 problem = problem or error
                 continue
-            return FetchedLink(url=url, strategy=tool.name, files=tuple(files))
+            is_cut = len(files) >= self._limits.max_files
+            return FetchedLink(url=url, strategy=tool.name, files=tuple(files), is_cut=is_cut)
         raise problem or errors.UnsupportedMedia("nothing was found behind this link")
 
     async def _is_file(self, url: str) -> bool:
@@ -197,16 +217,13 @@ class SiteDownloader:
             start_new_session=True,
         )
         assert process.stderr is not None
+        _bound_memory(process.pid, self._limits.max_memory_bytes)
         try:
-            async with asyncio.timeout(self._limits.timeout_s), asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
                 watching = group.create_task(self._watch(room / "media"))
                 said = await _tail_of(process.stderr)
                 code = await process.wait()
                 watching.cancel()
-        except TimeoutError:
-            raise errors.TimedOut(
-                f"the site took longer than {self._limits.timeout_s:g} s"
-            ) from None
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         finally:
@@ -252,6 +269,13 @@ def _take(files: Sequence[Path], folder: Path) -> list[Path]:
             target, number = folder / f"{path.stem}-{number}{path.suffix}", number + 1
         taken.append(path.rename(target))
     return taken
+
+
+def _bound_memory(pid: int, most_bytes: int) -> None:
+    """Let a program fail that wants more: a page may unpack to any size."""
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError, PermissionError):  # ended, or bound closer already
+            resource.prlimit(pid, resource.RLIMIT_DATA, (most_bytes, most_bytes))
 
 
 async def _tail_of(stream: asyncio.StreamReader) -> str:
