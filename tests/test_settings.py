@@ -82,6 +82,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "HAULIER_DATA",
                 "ENVIRONMENT",
                 "DATABASE_URL",
+                "DATABASE_USER_URL",
                 "REDIS_URL",
                 "CELERY_BROKER_URL",
                 "LOG_LEVEL",
@@ -211,7 +212,7 @@ def test_the_table_tells_meaning_default_and_secrecy() -> None:
     rows = {row.name: row for row in settings_table()}
     assert all(row.meaning for row in rows.values())
     assert {name for name, row in rows.items() if row.secret} == {
-        "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+        "DATABASE_URL", "DATABASE_USER_URL", "REDIS_URL", "CELERY_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
         "JWT_SECRET_KEY", "MAX_TOKEN", "SYNC_TOKEN", "DISCORD_TOKEN", "PRE_CREATE_HOOK_SECRET",
         "ENCRYPTION_KEY", "ENCRYPTION_OLD_KEYS",
         "HAULIER_TOKEN",

@@ -80,6 +80,12 @@ class Settings:
             return self.archive.completed / ".metadata" / "operations.db"
         return self.general.data / "catalog.db"
 
+    @property
+    def user_catalog_url(self) -> str | None:
+        """The catalog as users are shown their own: `DATABASE_USER_URL`."""
+        url = self.general.database_user_url
+        return None if url is None else url.get_secret_value()
+
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:

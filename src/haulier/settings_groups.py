@@ -74,6 +74,13 @@ class GeneralSettings(_Group):
         meaning="the catalog: a file, or `postgresql://…`",
         shown="`{data}/catalog.db`",
     )
+    database_user_url: Annotated[SecretStr, accepted.url("postgresql", "postgres")] | None = (
+        _setting(
+            None,
+            "DATABASE_USER_URL",
+            meaning="the same database by a role that sees a user's rows alone",
+        )
+    )
     redis_url: Annotated[SecretStr, accepted.url("redis", "rediss", "unix")] | None = _setting(
         None, "REDIS_URL", meaning="events, limits and locks of several processes"
     )

@@ -15,6 +15,7 @@ from sqlalchemy import inspect, text
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.engines import is_sqlite, parse_url, postgres_engine, sqlite_writer
 from haulier.catalog.filters import FileFilter
+from haulier.catalog.row_security import KEYS
 from haulier.catalog.schema import (
     HEAD,
     MIGRATIONS,
@@ -37,11 +38,11 @@ def engine(no_catalog_url):
 
 
 def is_ours(name, kind):
-    """The trigram index and Alembic's own table are not in the metadata."""
+    """What one database alone has, and Alembic's own table, are not in the metadata."""
     return not (
         (
             kind == "table"
-            and (name == VERSION_TABLE or name.startswith(("file_names", "file_words")))
+            and (name in {VERSION_TABLE, KEYS} or name.startswith(("file_names", "file_words")))
         )
         or (kind == "index" and name == "ix_files_name_trigrams")
     )

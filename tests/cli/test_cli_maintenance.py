@@ -13,7 +13,7 @@ from haulier.cli.main import app
 
 def commands():
     groups = {
-        "db": ["upgrade"], "s3": ["setup"], "user": ["add", "list", "set", "disable"], "token": ["create"],
+        "db": ["upgrade", "secure"], "s3": ["setup"], "user": ["add", "list", "set", "disable"], "token": ["create"],
         "bot": ["discord", "max"], "record": ["save", "list", "queue", "sync", "stats"],
     }  # fmt: skip
     names = [c.name or c.callback.__name__ for c in app.registered_commands]
@@ -31,7 +31,7 @@ def test_every_help_has_an_example_and_says_what_sizes_mean(haulier, command):
 def test_all_commands_are_there():
     assert {" ".join(command) for command in commands()} == {
         "upload", "resume", "retry", "watch", "history", "show", "files", "verify", "restore", "ls",
-        "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "s3 setup",
+        "delete", "import", "inspect", "gc", "doctor", "archive-old", "db upgrade", "db secure", "s3 setup",
         "record save", "record list", "record queue", "record sync", "record stats", "serve", "worker",
         "bot discord", "bot max", "send", "user add", "user list", "user set", "user disable", "token create",
         "shrink", "thumbnail",

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Connection, Engine
 
 from haulier.catalog.engines import (
     POSTGRES_CONNECTIONS,
@@ -27,10 +27,12 @@ from haulier.catalog.engines import (
 )
 from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.recall import Recall
+from haulier.catalog.row_security import Acting, read_keys, require_sight
 from haulier.catalog.schema import HEAD, migrate, read_version, refuse_newer
 from haulier.catalog.transaction import Tx
+from haulier.catalog.users_view import UsersView
 from haulier.core.records import FileRecord, OperationRecord
-from haulier.errors import CatalogError, UnknownReference
+from haulier.errors import CatalogError, ConfigurationError, UnknownReference
 
 T = TypeVar("T")
 
@@ -43,8 +45,9 @@ class Catalog:
     it is away, or kept busy by others), StorageFull when its disk is full.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, user_url: URL | None = None) -> None:
         self._url = url
+        self._users = None if user_url is None else UsersView(user_url)
         self._recall = Recall(url)
         if is_sqlite(url):
             self._writer, self._reader = sqlite_writer(url), sqlite_reader(url)
@@ -59,20 +62,28 @@ class Catalog:
         self._read_threads = self._write_threads
 
     @classmethod
-    async def open(cls, url: str | Path, *, create: bool = True) -> Self:
+    async def open(
+        cls, url: str | Path, *, create: bool = True, user_url: str | None = None
+    ) -> Self:
         """Open the catalog at `url`: a file path, `sqlite:///…` or `postgresql://…`.
 
         An SQLite file is made when missing (0600, its directory 0700) and always brought
         to the current schema; an empty PostgreSQL database gets the schema, an older one
-        is left to `haulier db upgrade`. With `create` false nothing is made.
+        is left to `haulier db upgrade`. With `create` false nothing is made. `user_url` is of
+        the same database by a role that sees a user's rows alone (`row_security`).
         Raises ConfigurationError for a URL that is none of these; MissingExtra without
         psycopg; CatalogError when the database can't be reached, is missing and not to be
         made, holds something else, or has an older (PostgreSQL) or newer schema.
         """
-        parsed = parse_url(url)
+        parsed, of_users = parse_url(url), None if user_url is None else parse_url(user_url)
+        if of_users is not None and (is_sqlite(parsed) or is_sqlite(of_users)):
+            raise ConfigurationError(
+                "users' rows are told apart in PostgreSQL alone",
+                hint="Leave DATABASE_USER_URL out, or set DATABASE_URL to postgresql://…",
+            )
         if is_sqlite(parsed):
             await asyncio.to_thread(_check_file, Path(str(parsed.database)), create=create)
-        catalog = cls(parsed)
+        catalog = cls(parsed, of_users)
         try:
             await catalog._run(
                 catalog._write_threads, partial(catalog._check_schema, create=create)
@@ -81,6 +92,11 @@ class Catalog:
             await catalog.aclose()
             raise
         return catalog
+
+    @property
+    def tells_users_apart(self) -> bool:
+        """Whether what is read in a user's name is as far as the database lets them see."""
+        return self._users is not None
 
     async def transaction(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a thread inside one transaction, committed durably on return.
@@ -92,11 +108,20 @@ class Catalog:
         """
         return await self._run(self._write_threads, partial(self._within, self._writer, work))
 
-    async def read(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` in a thread on one snapshot; it can't write."""
-        return await self._run(self._read_threads, partial(self._within, self._reader, work))
+    async def read(self, work: Callable[[Tx], T], *, acting: Acting | None = None) -> T:
+        """Run `work` in a thread on one snapshot; it can't write.
 
-    async def recall(self, key: Hashable, work: Callable[[Tx], T]) -> T:
+        Where users' rows are told apart, it sees those alone that `acting` may see; all of them
+        where that is None.
+        """
+        view = None if acting is None else self._users
+        if acting is None or view is None:
+            return await self._run(self._read_threads, partial(self._within, self._reader, work))
+        return await self._run(view.threads, partial(view.read, acting, work))
+
+    async def recall(
+        self, key: Hashable, work: Callable[[Tx], T], *, acting: Acting | None = None
+    ) -> T:
         """As `read`, but return what `work` returned for `key` before if nothing changed since.
 
         For what is asked all the time. `work` has to depend on `key` and the catalog alone.
@@ -104,11 +129,11 @@ class Catalog:
         # Before it is read: what is found is as new as that, or newer.
         version = self._recall.version()
         if version is None:
-            return await self.read(work)
+            return await self.read(work, acting=acting)
         known: T | None = self._recall.get(key)
         if known is not None:
             return known
-        found = await self.read(work)
+        found = await self.read(work, acting=acting)
         self._recall.keep(key, version, found)
         return found
 
@@ -167,8 +192,9 @@ class Catalog:
         place = describe(self._url)
         with database_errors(self._url), self._reader.begin() as connection:
             version = read_version(connection, place)
-        if version == HEAD:
-            return
+            if version == HEAD:
+                self._check_role(connection, place)
+                return
         refuse_newer(version, place)
         if version is None and not create:
             raise CatalogError(f"there is no catalog in {place}")
@@ -179,8 +205,18 @@ class Catalog:
             )
         with database_errors(self._url), self._writer.begin() as connection:
             migrate(connection, place)
+            self._check_role(connection, place)
+
+    def _check_role(self, connection: Connection, place: str) -> None:
+        if is_sqlite(self._url):
+            return
+        require_sight(connection, place)
+        if self._users is not None:
+            self._users.begin(read_keys(connection))
 
     def _close(self) -> None:
+        if self._users is not None:
+            self._users.close()
         self._write_threads.shutdown()
         self._read_threads.shutdown()
         self._recall.close()

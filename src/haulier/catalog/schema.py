@@ -22,7 +22,7 @@ from haulier.catalog.engines import (
 )
 from haulier.errors import CatalogError, ConfigurationError
 
-HEAD = "0016"
+HEAD = "0017"
 """The revision this version of haulier works with; revisions sort as text."""
 
 VERSION_TABLE = "haulier_schema"
@@ -91,6 +91,16 @@ def read_version(connection: Connection, place: str) -> str | None:
             hint="Give haulier a database or a file of its own by DATABASE_URL.",
         )
     return None
+
+
+def require_head(connection: Connection, place: str) -> None:
+    """Raise CatalogError unless the schema is that of this version."""
+    version = read_version(connection, place)
+    if version != HEAD:
+        raise CatalogError(
+            f"the catalog ({place}) has schema {version}, this haulier needs {HEAD}",
+            hint="Run `haulier db upgrade` first, or use the haulier that the server runs.",
+        )
 
 
 def refuse_newer(version: str | None, place: str) -> None:

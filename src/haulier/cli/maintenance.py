@@ -126,6 +126,31 @@ def upgrade(data: DataOption = None) -> None:
     say(f"the catalog has schema {revision}, which is the one this version needs")
 
 
+@database.command(epilog=SIZES)
+def secure(
+    service: Annotated[
+        str, typer.Option(metavar="ROLE", help="The role of DATABASE_URL, which sees all rows.")
+    ],
+    user: Annotated[
+        str, typer.Option(metavar="ROLE", help="That of DATABASE_USER_URL: a user's own rows.")
+    ],
+    data: DataOption = None,
+) -> None:
+    """Let haulier log in to PostgreSQL by two roles that don't own the catalog.
+
+    Both are made before (CREATE ROLE … LOGIN PASSWORD …). It is run as the owner, as `haulier db
+    upgrade` is, and may be run again.
+
+    Example: haulier db secure --service haulier_service --user haulier_user
+    """
+    from haulier.catalog.row_roles import secure as let_in
+    from haulier.cli.output import say
+    from haulier.settings import Settings
+
+    let_in(Settings.load(data=data).catalog_url, service=service, user=user)
+    say(f"{service} sees all rows, {user} those of the user in whose name it asks")
+
+
 @s3.command(epilog=SIZES)
 def setup(
     archive_after: Annotated[

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from haulier.catalog.grant_rows import Placed
+from haulier.catalog.row_security import Acting
 from haulier.catalog.transaction import Tx
 from haulier.catalog.visibility import Sight
 from haulier.core.accounts import Folder, Role, StoredFile, User
@@ -157,6 +158,13 @@ def grantees_of(user: User) -> tuple[str, ...]:
 def sight_of(tx: Tx, user: User) -> Sight:
     """Return what `user` sees, for lists and searches (`haulier.catalog.visibility`)."""
     return tx.sight(user.user_id, grantees_of(user), sees_all=user.role is Role.ADMIN)
+
+
+def acting_for(user: User) -> Acting | None:
+    """Return in whose name the catalog is read for `user`; None for admins, who see all of it."""
+    if user.role is Role.ADMIN:
+        return None
+    return Acting(user_id=user.user_id, grantees=grantees_of(user))
 
 
 def check_change(user: User) -> None:

@@ -15,6 +15,7 @@ from haulier.core.records import utc_now
 from haulier.errors import FileNotFoundError as NoSuchFolder
 from haulier.errors import NameTaken, ValidationError
 from haulier.files.access import (
+    acting_for,
     check_change,
     check_level,
     check_move,
@@ -46,7 +47,9 @@ class Folders:
 
     async def get(self, user: User, folder_id: str, needed: Level = Level.READ) -> Folder:
         """Return a folder, to do what is `needed`."""
-        return await self._catalog.read(lambda tx: find_folder(tx, user, folder_id, needed))
+        return await self._catalog.read(
+            lambda tx: find_folder(tx, user, folder_id, needed), acting=acting_for(user)
+        )
 
     async def inside(
         self, user: User, path: str, after: str | None, limit: int, *, around: str | None = None
@@ -63,12 +66,13 @@ class Folders:
                 owner_id, lead = outer.owner_id, clean_folder(f"{outer.path}/{lead}")
             return tx.folders.inside(owner_id, lead, after, limit)
 
-        return await self._catalog.read(work)
+        return await self._catalog.read(work, acting=acting_for(user))
 
     async def granted(self, user: User, after: str | None, limit: int) -> list[Folder]:
         """Return the folders of others that were granted to the user, behind the id `after`."""
         return await self._catalog.read(
-            lambda tx: tx.folders.granted(user.user_id, grantees_of(user), after, limit)
+            lambda tx: tx.folders.granted(user.user_id, grantees_of(user), after, limit),
+            acting=acting_for(user),
         )
 
     async def make(self, user: User, path: str, around: str | None = None) -> Folder:

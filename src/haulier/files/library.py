@@ -16,6 +16,7 @@ from haulier.core.records import utc_now
 from haulier.errors import FileNotFoundError as NoSuchFile
 from haulier.errors import NameTaken
 from haulier.files.access import (
+    acting_for,
     check_change,
     check_level,
     check_move,
@@ -26,6 +27,7 @@ from haulier.files.access import (
 from haulier.files.events import FileEvents
 from haulier.files.folders import find_folder
 from haulier.files.reception import check_match
+from haulier.files.showing import as_shown
 
 T = TypeVar("T")
 
@@ -79,7 +81,9 @@ class Library:
         """Return a file that is not in the trash, or one that is, to do what is `needed`."""
         key = (user, file_id, needed, in_trash)
         return await self._catalog.recall(
-            key, lambda tx: find(tx, user, file_id, needed, in_trash=in_trash)
+            key,
+            lambda tx: find(tx, user, file_id, needed, in_trash=in_trash),
+            acting=acting_for(user),
         )
 
     async def list(
@@ -107,16 +111,20 @@ class Library:
         called = None if name is None else clean_name(name)
         where = None if folder is None else clean_folder(folder)
 
+        if where is None and folder_id is None and called is None:
+            found = await self._catalog.read(
+                lambda tx: tx.stored.seen(sight_of(tx, user), before, limit, shared=shared)
+            )
+            return [*await as_shown(self._catalog, user, found)]
+
         def work(tx: Tx) -> list[StoredFile]:
-            if where is None and folder_id is None and called is None:
-                return tx.stored.seen(sight_of(tx, user), before, limit, shared=shared)
             owner_id, path = user.user_id, where
             if folder_id is not None:
                 around = find_folder(tx, user, folder_id)
                 owner_id, path = around.owner_id, clean_folder(f"{around.path}/{where or ''}")
             return tx.stored.by_owner(owner_id, before, limit, folder=path, name=called)
 
-        return await self._catalog.read(work)
+        return await self._catalog.read(work, acting=acting_for(user))
 
     async def change(
         self, user: User, file_id: str, change: FileChange, *, if_match: str | None = None

@@ -10,7 +10,7 @@ from haulier.core.jobs import FileJob, Job
 from haulier.core.records import format_time
 from haulier.core.sessions.session import SessionStatus, UploadSession
 from haulier.errors import FileNotFoundError as NoSuchJob
-from haulier.files.access import may_see_job
+from haulier.files.access import acting_for, may_see_job
 from haulier.server.identity import Reader, TheServices
 from haulier.server.services import Services
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 @router.get("/{job_id}")
 async def get_job(job_id: str, user: Reader, services: TheServices) -> dict[str, Any]:
     """Say how a job stands; jobs that ended can be asked about for a week."""
-    job = await services.catalog.read(lambda tx: tx.jobs.get(job_id))
+    job = await services.catalog.read(lambda tx: tx.jobs.get(job_id), acting=acting_for(user))
     if job is None or not may_see_job(user, job):
         raise NoSuchJob("there is no such job")
     return _shown(job)

@@ -10,6 +10,7 @@ from haulier.catalog.transaction import Tx
 from haulier.core.accounts import User
 from haulier.core.file_search import Place
 from haulier.files.finding import FoundFiles, find_files
+from haulier.files.showing import as_shown
 from haulier.server.identity import Reader, TheServices
 from haulier.server.search_models import FileSearchQuery
 from haulier.server.shown import metadata_of
@@ -23,8 +24,9 @@ async def search_files(
 ) -> dict[str, Any]:
     """Find files that one may see by their names, tags and folders, and by what they are."""
     found = await services.catalog.read(lambda tx: _find(tx, user, query))
+    shown = await as_shown(services.catalog, user, found.items)
     return {
-        "items": [metadata_of(one) for one in found.items],
+        "items": [metadata_of(one) for one in shown],
         "next_cursor": None if found.behind is None else found.behind.cursor(),
         "total": found.total,
         "total_is_estimate": found.is_estimate,

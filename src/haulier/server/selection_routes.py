@@ -20,7 +20,7 @@ from haulier.core.zip_stream import (
     unique_paths,
 )
 from haulier.errors import HaulierError, ValidationError
-from haulier.files.access import check_change
+from haulier.files.access import acting_for, check_change
 from haulier.files.changes import CURSOR_PATTERN, Cursor, changes_since
 from haulier.files.library import FileChange, find
 from haulier.server.identity import Reader, TheServices, Writer
@@ -61,7 +61,9 @@ async def changes(
     Nothing is ever missed; `more` says whether to ask again at once.
     """
     cursor = Cursor.parse(since)
-    found = await services.catalog.read(lambda tx: changes_since(tx, user, cursor, limit))
+    found = await services.catalog.read(
+        lambda tx: changes_since(tx, user, cursor, limit), acting=acting_for(user)
+    )
     items = [
         {
             "id": file_id,
@@ -95,7 +97,9 @@ async def zip_files(
     wanted = list(dict.fromkeys(one for some in ids for one in some.split(",") if one))
     if not 1 <= len(wanted) <= _MOST_FILES:
         raise ValidationError(f"an archive has 1 to {_MOST_FILES} files")
-    chosen = await services.catalog.read(lambda tx: _chosen(tx, user, wanted))
+    chosen = await services.catalog.read(
+        lambda tx: _chosen(tx, user, wanted), acting=acting_for(user)
+    )
     for stored in chosen:
         services.scan_policy.check(stored)
     paths = unique_paths((stored.folder, stored.name) for stored in chosen)

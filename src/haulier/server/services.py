@@ -117,7 +117,9 @@ async def open_services(
         # A database and locks that several servers share let them share the directory as well.
         shared = settings.general.redis_url is not None and not settings.has_catalog_file
         stack.enter_context(held_directory(settings.general.data, shared=shared))
-        catalog = await stack.enter_async_context(await Catalog.open(settings.catalog_url))
+        catalog = await stack.enter_async_context(
+            await Catalog.open(settings.catalog_url, user_url=settings.user_catalog_url)
+        )
         stage = await stack.enter_async_context(open_stage(settings, catalog))
         removable, workers = MemoryBell(), Workers()
         coordination = await stack.enter_async_context(open_coordination(settings))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response, Security
 from fastapi.responses import JSONResponse
 
 from haulier.core.accounts import StoredFile
-from haulier.files.access import Scope
+from haulier.files.access import Scope, acting_for
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
 from haulier.server.shown import metadata_of, page_of
 
@@ -32,7 +32,8 @@ async def list_trash(
 ) -> dict[str, Any]:
     """List one's files in the trash, the newest first."""
     found = await services.catalog.read(
-        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1, in_trash=True)
+        lambda tx: tx.stored.by_owner(user.user_id, cursor, limit + 1, in_trash=True),
+        acting=acting_for(user),
     )
     return page_of(found, limit)
 
