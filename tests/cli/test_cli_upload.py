@@ -107,15 +107,30 @@ def test_options_reach_the_journey(haulier, tmp_path):
     (record,) = haulier.json(
         "upload", "tree", "--compression", "zstd", "--exclude", "*.log", "--no-complete",
         "--sha256", "--jobs", "2", "--limit-rate", "10M", "--to", f"file://{tmp_path}/elsewhere",
-        "--encrypt", os.path.relpath(key, haulier.here), "--storage-class", "STANDARD_IA",
+        "--encrypt", os.path.relpath(key, haulier.here),
     )  # fmt: skip
     assert record["status"] == "success"
     assert record["result_path"] == f"file://{tmp_path}/elsewhere/tree.tar.zst"
     assert record["original_size"] == 5000
     assert record["metadata"]["sha256"].startswith("sha256:")
-    assert record["s3_storage_class"] == "STANDARD_IA"
+    assert record["s3_storage_class"] is None
     assert (tree / "a.txt").exists()
     assert not (tmp_path / "elsewhere" / "tree.tar.zst").read_bytes().startswith(b"\x28\xb5")
+
+
+def test_a_storage_class_is_refused_where_there_is_none(haulier):
+    haulier.make("a.txt")
+    for to in ("file:///nowhere", "https://files.example/in"):
+        printed = haulier("upload", "a.txt", "--to", to, "--storage-class", "GLACIER", code=2)
+        assert "has no storage classes" in printed.err
+    assert (haulier.media / "a.txt").exists()
+
+
+def test_the_class_of_the_settings_is_not_recorded_where_there_is_none(haulier):
+    haulier.make("a.txt")
+    haulier("upload", "a.txt", env={"AWS_S3_STORAGE_CLASS": "STANDARD_IA"})
+    (record,) = haulier.json("history")
+    assert record["s3_storage_class"] is None
 
 
 def test_keep_archive_leaves_a_copy(haulier):

@@ -60,7 +60,7 @@ def test_an_unknown_remote_names_those_there_are(settings):
 def test_flags_go_before_settings(settings):
     found = settings(MGMT_COMPRESSION="zstd", AWS_S3_STORAGE_CLASS="STANDARD_IA")
     assert upload_options(found).compression == "zstd"
-    assert upload_options(found).storage_class == "STANDARD_IA"
+    assert upload_options(found, "s3://bucket").storage_class == "STANDARD_IA"
     assert upload_options(found, compression="none").compression == "none"
     assert upload_options(found, complete=False).completed_dir is None
     assert upload_options(settings(MGMT_COMPLETED_ENABLED=False)).completed_dir is None

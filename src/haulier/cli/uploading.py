@@ -77,7 +77,7 @@ def upload(
     _check(flags)
     keep_freed_memory()
     session = Session(data=data, to=to, limit_rate=limit_rate, silent=as_json, probe=not dry_run)
-    chosen = upload_options(session.settings, **flags)
+    chosen = upload_options(session.settings, to, **flags)
     with failures_as_json(as_json, "upload", names):
         uploaded = session.run(
             lambda ctx: upload_all(ctx, names, chosen, dry_run=dry_run), hint=RESUME
@@ -247,7 +247,7 @@ def watch(
     session = Session(
         data=data, to=to, limit_rate=limit_rate, settings={"MGMT_LOCAL_DIR": directory}
     )
-    chosen = upload_options(session.settings, **flags)
+    chosen = upload_options(session.settings, to, **flags)
 
     async def work(ctx: ArchiveContext) -> None:
         say(f"watching {printable(directory)}; Ctrl-C stops")

@@ -51,7 +51,8 @@ async def upload(
     chosen = settings or Settings.load()
     async with AsyncExitStack() as stack:
         ctx = await _open(stack, chosen, to, limit_rate, on_progress)
-        return await upload_targets(ctx, names, upload_options(chosen, **options), dry_run=dry_run)
+        wanted = upload_options(chosen, to, **options)
+        return await upload_targets(ctx, names, wanted, dry_run=dry_run)
 
 
 async def restore(

@@ -32,6 +32,11 @@ class Destination:
         return cls(**values)
 
     @property
+    def is_bucket(self) -> bool:
+        """Whether it is a bucket of S3, which has storage classes and encrypts."""
+        return self.root.startswith("s3://")
+
+    @property
     def identity(self) -> str:
         """Tells places apart: the same bucket name at two endpoints is two places."""
         return f"{self.endpoint_url or ''}|{self.root}"

@@ -132,23 +132,32 @@ def _user() -> str | None:
         return str(os.getuid())
 
 
-def upload_options(settings: Settings, **flags: Any) -> UploadOptions:
-    """Return the options of an upload: what the flags say, else the settings.
+def upload_options(
+    settings: Settings, to: str | Destination | None = None, **flags: Any
+) -> UploadOptions:
+    """Return the options of an upload to `to`: what the flags say, else the settings.
 
     `complete` False leaves sources where they are; `keep_archive` True keeps a copy of the
     archive in the local directory. A flag that is None was not given.
+
+    Raises:
+        UsageError: `to` can't be, or has none of the storage classes that a flag names.
+        ConfigurationError: there is no remote called `to`.
     """
-    archive, s3 = settings.archive, settings.s3
+    archive = settings.archive
     given = {name: value for name, value in flags.items() if value is not None}
+    place = to if isinstance(to, Destination) else destination_of(settings, to)
+    if "storage_class" in given and not place.is_bucket:
+        raise UsageError(
+            f"{place.root} has no storage classes", hint="Leave --storage-class out: it is for S3."
+        )
     complete = given.pop("complete", True) and archive.completed_enabled
     keep = given.pop("keep_archive", False)
     local_dir = os.path.abspath(archive.local_dir)
     return UploadOptions(
         **{
             "compression": archive.compression,
-            "storage_class": s3.storage_class,
-            "sse": s3.sse,
-            "sse_kms_key_id": s3.sse_kms_key_id,
+            **(_of_buckets(settings) if place.is_bucket else {}),
             "local_dir": local_dir,
             "completed_dir": os.path.abspath(archive.completed) if complete else None,
             "preserve_structure": archive.preserve_structure,
@@ -157,6 +166,15 @@ def upload_options(settings: Settings, **flags: Any) -> UploadOptions:
             **given,
         }
     )
+
+
+def _of_buckets(settings: Settings) -> dict[str, str | None]:
+    s3 = settings.s3
+    return {
+        "storage_class": s3.storage_class,
+        "sse": s3.sse,
+        "sse_kms_key_id": s3.sse_kms_key_id,
+    }
 
 
 def destination_of(settings: Settings, to: str | None) -> Destination:
