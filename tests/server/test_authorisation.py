@@ -177,6 +177,10 @@ MATRIX = {
     ("GET", "/api/files/changes"): Row(LIST),
     # What is told of each file is asked for in test_selections.py.
     ("POST", "/api/files/bulk"): Row(begin(200), {"json": {"action": "delete", "ids": ["0" * 26]}}),
+    ("POST", "/api/files/zip"): Row(
+        [401, *[404] * 6, 403, 403], {"json": {"ids": ["0" * 26]}}
+    ),
+    ("GET", "/z/{ticket}"): Row(OPEN(404)),
     ("GET", "/api/files/zip"): Row([401, *[404] * 6, 403, 403], {"params": {"ids": "0" * 26}}),
     ("GET", "/api/trash"): Row(LIST),
     ("DELETE", "/api/trash"): Row(begin(204)),

@@ -107,3 +107,22 @@ def test_an_archive_holds_what_one_may_see_and_nothing_else(http, bob):
     assert http.get("/api/files/zip", params={"ids": mine}).status_code == 404
     assert http.get("/api/files/zip", params={"ids": ","}).status_code == 400
     assert http.get("/api/files/zip").status_code == 422
+
+
+def test_an_archive_has_an_address_that_needs_no_header_once(http, bob):
+    mine, theirs = put(http, "pack/once"), put(bob, "not-mine")
+    assert http.post("/api/files/zip", json={"ids": [mine, theirs]}).status_code == 404
+    link = http.post("/api/files/zip", json={"ids": [mine, mine]}).json()
+    answer = httpx2.get(link["url"])
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as read:
+        assert read.namelist() == ["pack/once"]
+    assert httpx2.get(link["url"]).status_code == 404
+
+
+def test_an_address_of_an_archive_opens_no_socket_and_a_ticket_no_archive(http):
+    mine = put(http, "pack/kinds")
+    ticket = http.post("/auth/ticket").json()["ticket"]
+    assert httpx2.get(f"{http.base_url}/z/{ticket}").status_code == 404
+    link = http.post("/api/files/zip", json={"ids": [mine]}).json()["url"]
+    answer = httpx2.get(f"{http.base_url}/api/events", params={"ticket": link.rpartition("/")[2]})
+    assert answer.status_code == 401

@@ -4,6 +4,8 @@ import { PAGES } from "./pages";
 import { href, route } from "./router";
 import { SignIn } from "./sign_in";
 import { t } from "./strings";
+import { DropZone } from "./uploads/drop_zone";
+import { UploadPanel } from "./uploads/panel";
 import { Dialogs } from "./ui/dialog";
 import { Empty, PageHead } from "./ui/page";
 import { Shell } from "./ui/shell";
@@ -20,6 +22,8 @@ export function App(): JSX.Element {
         <Shell>
           <CurrentPage />
         </Shell>
+        <UploadPanel />
+        <DropZone />
         <Dialogs />
       </div>
       {expired && (

@@ -2,7 +2,7 @@
 
 const LANGUAGE = navigator.language;
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
-const whole = new Intl.NumberFormat(LANGUAGE);
+const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
 const oneDigit = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
 const day = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium" });
 const moment = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });

@@ -37,6 +37,7 @@ from haulier.server import (
     user_routes,
     web_app,
     webhook_routes,
+    zip_routes,
 )
 from haulier.server.auditing import Audited
 from haulier.server.metrics import Metrics
@@ -99,6 +100,7 @@ def create_app(settings: Settings, services: Services | None = None) -> FastAPI:
         resumable_routes,
         content_routes,
         selection_routes,
+        zip_routes,
         search_routes,
         config_routes,
         picture_routes,

@@ -146,6 +146,8 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("get", "/api/files/changes"): _Answers({200: models.FileChanges}, (410,)),
     ("post", "/api/files/bulk"): _Answers({200: models.BulkOutcomes}, (413,)),
     ("get", "/api/files/zip"): _Answers({200: "application/zip"}, (404, 410, 423, 502)),
+    ("post", "/api/files/zip"): _Answers({201: models.FileDownloadResponse}, (404, 410, 423)),
+    ("get", "/z/{ticket}"): _Answers({200: "application/zip"}, (404, 410, 423, 502)),
     ("get", "/api/trash"): _Answers({200: models.FileList}),
     ("post", "/api/trash/{file_id}/restore"): _Answers({200: models.FileMetadata}),
     ("delete", "/api/trash/{file_id}"): _Answers({204: None}),

@@ -1,28 +1,17 @@
-"""Many files at once: what changed of them, one action on many, a selection as one archive."""
+"""Many files at once: what changed of them, and one action on many."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from haulier.catalog.transaction import Tx
-from haulier.core.accounts import StoredFile, User
-from haulier.core.sessions.chunks import Span
-from haulier.core.zip_stream import (
-    ZipEntry,
-    directory,
-    length_of_zip,
-    local_header,
-    unique_paths,
-)
+from haulier.core.accounts import User
 from haulier.errors import HaulierError, ValidationError
 from haulier.files.access import acting_for, check_change
 from haulier.files.changes import CURSOR_PATTERN, Cursor, changes_since
-from haulier.files.library import FileChange, find
+from haulier.files.library import FileChange
 from haulier.server.identity import Reader, TheServices, Writer
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
@@ -30,7 +19,7 @@ from haulier.server.shown import metadata_of
 
 router = APIRouter(prefix="/api/files", tags=["files"], route_class=JsonRoute)
 
-_MOST_FILES = 1000
+MOST_FILES = 1000
 FileId = Annotated[str, Field(pattern="^[0-9a-z]{20,32}$")]
 Text = Annotated[str, Field(max_length=255)]
 
@@ -41,7 +30,7 @@ class BulkRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     action: Literal["delete", "move", "tag"] = Field(examples=["delete"])
-    ids: Annotated[list[FileId], Field(min_length=1, max_length=_MOST_FILES)] = Field(
+    ids: Annotated[list[FileId], Field(min_length=1, max_length=MOST_FILES)] = Field(
         examples=[["01k9fj2q7vdm3c8x5t0h4n6bwz"]]
     )
     folder: Annotated[str, Field(max_length=1024)] | None = None
@@ -87,33 +76,6 @@ async def bulk(given: BulkRequest, user: Writer, services: TheServices) -> dict[
     return {"items": outcomes}
 
 
-@router.get("/zip", response_class=StreamingResponse)
-async def zip_files(
-    user: Reader,
-    services: TheServices,
-    ids: Annotated[list[str], Query(min_length=1, max_length=_MOST_FILES)],
-) -> StreamingResponse:
-    """Return files as one ZIP archive; `ids` may come several times, or apart by commas."""
-    wanted = list(dict.fromkeys(one for some in ids for one in some.split(",") if one))
-    if not 1 <= len(wanted) <= _MOST_FILES:
-        raise ValidationError(f"an archive has 1 to {_MOST_FILES} files")
-    chosen = await services.catalog.read(
-        lambda tx: _chosen(tx, user, wanted), acting=acting_for(user)
-    )
-    for stored in chosen:
-        services.scan_policy.check(stored)
-    paths = unique_paths((stored.folder, stored.name) for stored in chosen)
-    entries = [_entry(stored, path) for stored, path in zip(chosen, paths, strict=True)]
-    headers = {
-        "Content-Length": str(length_of_zip(entries)),
-        "Content-Disposition": 'attachment; filename="files.zip"',
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "private, no-store",
-    }
-    pieces = _archive(services, chosen, entries)
-    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
-
-
 async def _outcome(
     services: Services, user: User, given: BulkRequest, file_id: str
 ) -> dict[str, Any]:
@@ -131,29 +93,3 @@ async def _outcome(
         if status >= 500:
             raise
         return {"id": file_id, "status": status, "code": exc.code, "detail": exc.message}
-
-
-def _chosen(tx: Tx, user: User, file_ids: list[str]) -> list[StoredFile]:
-    return [find(tx, user, file_id) for file_id in file_ids]
-
-
-def _entry(stored: StoredFile, path: str) -> ZipEntry:
-    return ZipEntry(
-        path=path,
-        size_bytes=stored.size_bytes,
-        crc32=int(stored.crc32, 16),
-        modified_at=stored.modified_at,
-    )
-
-
-async def _archive(
-    services: Services, chosen: list[StoredFile], entries: list[ZipEntry]
-) -> AsyncIterator[memoryview | bytes]:
-    for stored, entry in zip(chosen, entries, strict=True):
-        yield local_header(entry)
-        if stored.size_bytes:
-            span = Span(0, stored.size_bytes)
-            async with services.stage.read(stored.content_id, span) as pieces:
-                async for piece in pieces:
-                    yield memoryview(piece)
-    yield directory(entries)

@@ -42,7 +42,7 @@ export function address(path: string, query: Query = {}): string {
   const url = new URL(path.replace(/^\//, ""), document.baseURI.replace(/#.*$/, ""));
   for (const [key, value] of Object.entries(query)) {
     for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== null && one !== undefined && one !== "") url.searchParams.append(key, String(one));
+      if (one !== null && one !== undefined) url.searchParams.append(key, String(one));
     }
   }
   return url.href;

@@ -50,7 +50,7 @@ async function connect(): Promise<void> {
     return;
   }
   if (socket !== null || session.value !== "in") return;
-  const url = address("ws", { ticket, last_event_id: lastEventId }).replace(/^http/, "ws");
+  const url = address("ws", { ticket, last_event_id: lastEventId || null }).replace(/^http/, "ws");
   const opened = new WebSocket(url);
   socket = opened;
   opened.onopen = () => {

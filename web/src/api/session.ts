@@ -89,6 +89,11 @@ export async function accessToken(): Promise<string | null> {
   return access?.token ?? null;
 }
 
+/** Ask for a new token next time: the server did not take this one. */
+export function distrust(): void {
+  access = null;
+}
+
 /**
  * Get a new access token, once for all who ask at the same time; false when one has to sign in.
  *

@@ -14,13 +14,16 @@ export interface MenuItem {
 interface MenuProps {
   label: string;
   icon?: IconName;
-  items: MenuItem[];
+  /** A function is asked when it is opened. */
+  items: MenuItem[] | (() => MenuItem[]);
   bare?: boolean;
   look?: "plain" | "main" | "quiet";
+  /** Not reached by Tab: what is around it has a key of its own for it. */
+  outOfOrder?: boolean;
 }
 
 /** A button that opens a list of things to do; arrow keys move in it, Escape closes it. */
-export function Menu({ label, icon, items, bare = true, look = "quiet" }: MenuProps): JSX.Element {
+export function Menu({ label, icon, items, bare = true, look = "quiet", outOfOrder }: MenuProps): JSX.Element {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const id = useId();
@@ -60,6 +63,7 @@ export function Menu({ label, icon, items, bare = true, look = "quiet" }: MenuPr
         {...(icon && { icon })}
         look={look}
         bare={bare}
+        {...(outOfOrder && { tabIndex: -1 })}
         aria-haspopup="menu"
         aria-expanded={open}
         aria-controls={open ? id : undefined}
@@ -67,7 +71,7 @@ export function Menu({ label, icon, items, bare = true, look = "quiet" }: MenuPr
       />
       {open && (
         <div class="menu-list" id={id} role="menu" aria-label={label}>
-          {items.map((one) => (
+          {(typeof items === "function" ? items() : items).map((one) => (
             <button
               key={one.label}
               type="button"

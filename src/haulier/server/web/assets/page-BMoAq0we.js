@@ -1,1 +1,0 @@
-import{u as t,P as e,t as a,E as r,S as i}from"./index-9jrdRjZC.js";function l(){return t(i,{children:[t(e,{title:a("trash.title")}),t(r,{icon:"trash",title:a("trash.title")})]})}export{l as default};

@@ -1,1 +1,0 @@
-import{u as e,P as r,t,E as o,S as i}from"./index-9jrdRjZC.js";function c(){return e(i,{children:[e(r,{title:t("record.title")}),e(o,{icon:"microphone",title:t("record.title")})]})}export{c as default};

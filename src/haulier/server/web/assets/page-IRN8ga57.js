@@ -1,1 +1,0 @@
-import{u as t,P as i,t as e,E as s,S as n}from"./index-9jrdRjZC.js";function g(){return t(n,{children:[t(i,{title:e("settings.title")}),t(s,{icon:"settings",title:e("settings.title")})]})}export{g as default};
