@@ -13,7 +13,12 @@ from haulier.core.records import utc_now
 from haulier.journeys.archive import doctor
 from haulier.journeys.archive.api import upload
 from haulier.journeys.archive.doctor import examine
+from haulier.journeys.recording.manager import OfflineAudioManager
+from haulier.journeys.recording.sending import Bucket
+from haulier.journeys.recording.syncing import Syncing
 from haulier.settings import Settings
+from haulier.store.local import LocalStore
+from recordings import SetClock, new_id, wav
 
 
 @pytest.fixture
@@ -44,6 +49,47 @@ async def test_a_tidy_place(place):
     assert "0 operations" in findings["catalog"].detail
     assert "CRC-64/NVME" in findings["destination"].detail
     assert findings["uploads"].detail == "0 running, 0 interrupted, 0 failed"
+
+
+async def test_recordings_that_lie_in_the_trash_alone_are_named(place):
+    settings, clock = place(), SetClock()
+    lost, copied, kept = new_id(), new_id(), new_id()
+    async with OfflineAudioManager(settings.recordings_dir, now=clock) as manager:
+        for one in (lost, copied, kept):
+            await manager.save_recording("ann", one, wav(), "recap")
+        await manager.mark_uploaded("ann", copied, location="s3://bucket/key")
+        shelf = await manager.shelf_of("ann")
+        for one in (lost, copied):
+            shelf.set_failed(one, "no luck")
+        assert (await found(settings))["recordings"].state == "ok"
+        clock.pass_days(8)
+        assert await manager.cleanup_old_failed("ann") == 2
+    told = (await found(settings))["recordings"]
+    assert told.state == "warning"
+    assert f"ann/{lost}" in told.detail
+    assert copied not in told.detail
+    assert "30 days" in told.fix
+    # As it says: moved back and synced it is kept.
+    home = settings.recordings_dir / "ann"
+    for path in list((home / "trash").glob(f"{lost}.*")):
+        path.rename(home / "recordings" / path.name)
+    async with OfflineAudioManager(settings.recordings_dir, now=clock) as manager:
+        async with Syncing(manager, Bucket(LocalStore(str(place.root / "there")), "")) as syncing:
+            begun = syncing.begin("ann", await syncing.queue_everything("ann"))
+            assert [(await task).error for task in begun.values()] == [None, None]
+        assert await manager.cleanup_old_failed("ann") == 0
+    assert (await found(settings))["recordings"].state == "ok"
+
+
+async def test_damaged_metadata_of_recordings_is_named_and_left_alone(place):
+    settings, one = place(), new_id()
+    async with OfflineAudioManager(settings.recordings_dir) as manager:
+        await manager.save_recording("ann", one, wav(), "recap")
+    path = settings.recordings_dir / "ann" / "recordings" / f"{one}.json"
+    path.write_text("{ half")
+    told = (await found(settings))["recordings"]
+    assert (told.state, f"ann/{one}.json" in told.detail) == ("warning", True)
+    assert path.read_text() == "{ half"
 
 
 async def test_directories_that_can_not_be_used(place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import platform
@@ -18,6 +19,7 @@ from haulier._version import __version__
 from haulier.catalog.catalog import Catalog
 from haulier.catalog.filters import OperationFilter
 from haulier.catalog.schema import HEAD, refuse_network_filesystem
+from haulier.core.recordings import TRASH_DAYS
 from haulier.core.records import OperationStatus
 from haulier.core.units import format_duration, format_size
 from haulier.errors import HaulierError
@@ -25,6 +27,7 @@ from haulier.journeys.archive.context import ArchiveContext
 from haulier.journeys.archive.gc import find_garbage
 from haulier.journeys.archive.lease import STALE_AFTER, is_dead
 from haulier.journeys.archive.open import open_archive
+from haulier.journeys.recording.looking import look
 from haulier.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 _LOW_SPACE_BYTES = 1 << 30
 _COUNTED = 1000
+_NAMED = 5
 _NOTABLE_SKEW = timedelta(minutes=1)
 _REFUSED_SKEW = timedelta(minutes=15)
 _EXTRAS = {
@@ -64,6 +68,7 @@ async def examine(settings: Settings, *, to: str | None = None) -> list[Finding]
         _local_directory(settings),
         _completed_directory(settings),
         *_extras(),
+        await _guarded("recordings", lambda: _recordings(settings.recordings_dir)),
         await _guarded("catalog", lambda: _catalog(settings)),
     ]
     if findings[-1].state == "problem":
@@ -139,6 +144,30 @@ def _extras() -> list[Finding]:
         for fix in [f"If you want that: pip install 'haulier[{extra}]'."]
     ]
     return missing or [Finding("extras", "ok", f"all there: {', '.join(_EXTRAS)}")]
+
+
+async def _recordings(directory: Path) -> Finding:
+    found = await asyncio.to_thread(look, directory)
+    detail = f"{found.files} in {directory}, {found.waiting} wait to be sent"
+    fixes = []
+    if found.only_in_trash:
+        names = _few(found.only_in_trash)
+        detail += f"; there is no copy elsewhere of what lies in the trash: {names}"
+        fixes.append(
+            "Move what you want, sound and .json, from trash/ to recordings/ beside it and sync it:"
+            f" it is removed when it was seen there on {TRASH_DAYS} days."
+        )
+    if found.damaged:
+        detail += f"; metadata can't be used: {_few(found.damaged)}"
+        fixes.append("Restart haulier: it describes sound anew and sets aside what it can't use.")
+    if fixes:
+        return Finding("recordings", "warning", detail, " ".join(fixes))
+    return Finding("recordings", "ok", detail)
+
+
+def _few(names: list[str]) -> str:
+    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 async def _catalog(settings: Settings) -> Finding:
