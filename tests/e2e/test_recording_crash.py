@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -12,10 +13,14 @@ from pathlib import Path
 import pytest
 
 from haulier.core.recordings import Recording, RecordingStatus
+from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.mending import mend
 from haulier.journeys.recording.saving import Draft
+from haulier.journeys.recording.sending import Bucket
 from haulier.journeys.recording.shelf import Shelf
+from haulier.journeys.recording.syncing import Syncing
 from haulier.journeys.recording.trash import sweep
+from haulier.store.local import LocalStore
 from recordings import SetClock, wav
 
 ONE = "0b1f6f0e-8c4e-4a53-9a55-1f7a0e2f6c11"
@@ -54,6 +59,20 @@ def failed_long_ago(shelf: Shelf) -> None:
     )
 
 
+def with_a_copy(shelf: Shelf) -> None:
+    shelf.set_uploaded(ONE, "s3://bucket/key")
+
+
+def seen_in_the_trash(shelf: Shelf) -> None:
+    sweep(shelf, 7)
+
+
+def cleared(shelf: Shelf) -> None:
+    tomorrow = shelf.now() + timedelta(days=1)
+    shelf.now = lambda: tomorrow
+    sweep(shelf, 7)
+
+
 # What is done before, what is killed, and how many points it has where it may die.
 STEPS: list[tuple[list[Callable[[Shelf], None]], Callable[[Shelf], None], int]] = [
     ([], save, 5),
@@ -62,6 +81,8 @@ STEPS: list[tuple[list[Callable[[Shelf], None]], Callable[[Shelf], None], int]] 
     ([save, queue], uploading, 3),
     ([save, queue, uploading], uploaded, 4),
     ([save, failed_long_ago], trashed, 2),
+    ([save, failed_long_ago, trashed], seen_in_the_trash, 3),
+    ([save, with_a_copy, failed_long_ago, trashed, seen_in_the_trash], cleared, 4),
 ]
 
 
@@ -128,6 +149,87 @@ def test_killed_anywhere(tmp_path, before, action, points):
         assert state_of(Shelf(home, "ann")) == new, point
         assert mend(found) == []
     assert reached >= points
+
+
+async def send(shelf: Shelf, there: Path) -> None:
+    """Send everything as a device does, and have its writing watched by the shelf's observer."""
+    manager = OfflineAudioManager(shelf.home.parent, now=shelf.now, observe=shelf.observe)
+    async with Syncing(manager, Bucket(LocalStore(str(there)), ""), now=shelf.now) as syncing:
+        begun = syncing.begin("ann", await syncing.queue_everything("ann"))
+        for task in begun.values():
+            assert (await task).error is None
+
+
+def test_killed_anywhere_while_it_is_sent_it_is_there_once_in_the_end(tmp_path):
+    prepared = tmp_path / "prepared"
+    save(Shelf(prepared, "ann", now=SetClock()))
+    reached = 0
+    for point in range(1, 100):
+        home, there = tmp_path / str(point), tmp_path / f"there{point}"
+        shutil.copytree(prepared, home)
+        if not run_killed(home, lambda shelf, there=there: asyncio.run(send(shelf, there)), point):
+            break
+        reached += 1
+        shelf = Shelf(home, "ann", now=SetClock())
+        mend(shelf)
+        # Nothing is taken for sent that is not there whole.
+        one = shelf.get(ONE)
+        if one.location is not None:
+            assert (there / "ann" / f"{ONE}.wav").read_bytes() == SOUND
+        asyncio.run(send(shelf, there))
+        done = Shelf(home, "ann")
+        assert (done.get(ONE).status, done.entries()) == (RecordingStatus.UPLOADED, {})
+        assert (done.recordings / f"{ONE}.wav").read_bytes() == SOUND
+        found = [one for one in there.rglob("*.wav") if one.is_file()]
+        assert [one.read_bytes() for one in found] == [SOUND]
+    # Queued, counted as begun, told to be uploading, its part saved, uploaded, not queued.
+    assert reached >= 15
+
+
+@pytest.mark.parametrize(
+    ("before", "action"),
+    [step[:2] for step in STEPS],
+    ids=lambda part: getattr(part, "__name__", ""),
+)
+def test_what_is_renamed_was_synced_and_its_directory_is_before_it_is_announced(
+    tmp_path, monkeypatch, before, action
+):
+    """After a power cut a name leads to all of its bytes; what was told has its name."""
+    shelf = Shelf(tmp_path, "ann", now=SetClock())
+    shelf.make()
+    for step in before:
+        step(shelf)
+    synced: dict[int, int] = {}
+    unsynced_directories: set[Path] = set()
+    fsync, replace, unlink = os.fsync, os.replace, os.unlink
+
+    def watched_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        status = os.fstat(descriptor)
+        synced[status.st_ino] = status.st_mtime_ns
+        unsynced_directories.difference_update(
+            [one for one in unsynced_directories if one.stat().st_ino == status.st_ino]
+        )
+
+    def watched_replace(source: Path, target: Path) -> None:
+        status = os.stat(source)
+        is_new = Path(source).name.startswith(".")
+        assert not is_new or synced.get(status.st_ino) == status.st_mtime_ns, source
+        replace(source, target)
+        unsynced_directories.update({Path(source).parent, Path(target).parent})
+
+    def watched_unlink(path: Path, **more: int) -> None:
+        unlink(path, **more)
+        # A name that is there again after a power cut is found and mended, if it is an unfinished one.
+        if not Path(path).name.endswith(".partial"):
+            unsynced_directories.add(Path(path).parent)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    monkeypatch.setattr(os, "unlink", watched_unlink)
+    action(shelf)
+    assert synced
+    assert unsynced_directories == set()
 
 
 def test_power_cut_between_the_names_of_one_directory(tmp_path):

@@ -148,6 +148,30 @@ async def test_an_hour_without_network(manager, syncing, network, counted, clock
     assert [one.error for one in await syncing.send_due()] == [None, None]
 
 
+async def test_a_day_without_the_server_through_restarts(manager, network, clock):
+    """It is asked ever less often, nothing is given up, and all is there soon after it is back."""
+    ids = await saved(manager)
+    network.down = ConnectionLost("no server")
+    asked = 0
+    for hour in range(24):
+        restarted = OfflineAudioManager(manager.directory, now=clock)
+        async with Syncing(restarted, network, now=clock) as syncing:
+            if not hour:
+                await syncing.queue_everything("ann")
+            for _ in range(12):
+                asked += len(await syncing.send_due())
+                clock.time += timedelta(minutes=5)
+    # Every 15 minutes in the end.
+    assert 90 <= asked <= 105
+    assert network.sent == []
+    network.down = None
+    clock.time += timedelta(minutes=15)
+    async with Syncing(manager, network, now=clock) as syncing:
+        assert [one.error for one in await syncing.send_due()] == [None]
+    assert network.sent == ids
+    assert await manager.get_upload_queue("ann") == []
+
+
 async def test_a_clock_that_was_set_back_keeps_nobody_waiting(manager, syncing, network, clock):
     await saved(manager)
     network.down = ConnectionLost("no network")
@@ -248,6 +272,35 @@ async def test_cut_in_the_middle_of_a_part_it_goes_on_behind_the_last(tmp_path, 
             [done] = await send_all(syncing)
         assert done.error is None
         assert proxy.count("PUT", "partNumber=1") == 1
+        async with store.get(f"ann/{one}.wav") as pieces:
+            assert b"".join([piece async for piece in pieces]) == sound
+        await store.aclose()
+
+
+@pytest.mark.servers
+async def test_a_network_that_comes_and_goes_gets_it_there_part_by_part(tmp_path, s3_server):
+    """Each attempt is cut in the middle of another part, and sends none of those before it again."""
+    sound = wav(1)[:44] + bytes(range(256)) * (30 << 12)  # 30 MiB: four parts
+    manager = OfflineAudioManager(tmp_path / "recordings")
+    one = (await manager.save_recording("ann", new_id(), sound, "recap")).recording_id
+    cuts = [(1, 100), (1, 7 << 20), (2, 1 << 20), (3, 0), (3, 4 << 20), (4, 1 << 10)]
+    faults = [
+        Fault(method="PUT", pattern=f"partNumber={part}", times=1, cut_after=after)
+        for part, after in cuts
+    ]
+    with FaultProxy(s3_server.endpoint_url, faults) as proxy:
+        bucket = s3_server.make_bucket()
+        store = S3Store(bucket, access=replace(s3_server.access(), endpoint_url=proxy.url))
+        outcomes = []
+        for _ in range(len(cuts) + 1):
+            # As on a device that is switched off in between.
+            restarted = OfflineAudioManager(manager.directory)
+            async with Syncing(restarted, Bucket(store, "")) as syncing:
+                outcomes += await send_all(syncing)
+        assert [one.error is None for one in outcomes] == [False] * len(cuts) + [True]
+        taken = [seen for seen in proxy.seen if seen.method == "PUT" and seen.status == 200]
+        assert sum(seen.body_bytes for seen in taken) == len(sound)
+        assert proxy.count("POST", "uploads") == 1
         async with store.get(f"ann/{one}.wav") as pieces:
             assert b"".join([piece async for piece in pieces]) == sound
         await store.aclose()

@@ -152,6 +152,28 @@ async def test_an_attempt_that_failed_is_gone_on_with(tmp_path, files_server, pr
     assert sum(one.body_bytes for one in taken) == len(sound)
 
 
+async def test_an_upload_that_expired_there_meanwhile_is_begun_anew(
+    tmp_path, files_server, proxy, account
+):
+    """The server was gone for longer than it keeps what is unfinished."""
+    sound = wav(seconds=110, rate=48_000)
+    proxy.faults.append(Fault(method="PATCH", pattern=ONE, status=400, skip=1))
+    root, bearer = tmp_path / "phone", {"Authorization": f"Bearer {account[1]}"}
+    async with device(root, proxy.url, account[1]) as (manager, syncing):
+        await manager.save_recording("ann", new_id(), sound, "recap")
+        (outcome,) = await send_all(syncing)
+        assert outcome.error is not None
+    async with httpx2.AsyncClient(base_url=files_server.url, headers=bearer) as http:
+        (begun,) = (await http.get("/api/files/upload")).json()["items"]
+        gone = await http.delete(f"/tus/{begun['session_id']}", headers={"Tus-Resumable": "1.0.0"})
+        assert gone.status_code == 204
+    async with device(root, proxy.url, account[1]) as (manager, syncing):
+        (outcome,) = await send_all(syncing)
+        assert outcome.error is None, outcome.error
+    ((_, digest),) = files(files_server, account[1])
+    assert digest == hashlib.sha256(sound).hexdigest()
+
+
 async def test_a_wrong_token_is_told_and_tried_again_later(tmp_path, files_server):
     async with device(tmp_path, files_server.url, "s3cret-t0ken") as (manager, syncing):
         await manager.save_recording("ann", new_id(), SOUND, "recap")

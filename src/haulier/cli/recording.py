@@ -22,6 +22,7 @@ T = TypeVar("T")
 commands = typer.Typer(help="Recordings: kept first, sent later.", no_args_is_help=True)
 
 _DEVICE = "device"
+_SWEEP_EVERY_S = 24 * 3600
 UserOption = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Whose: a user of the server here; else this device's own."),
@@ -162,7 +163,7 @@ def sync(
             days = settings.recordings.audio_failed_retention_days
             await manager.sweep(user_id, days)
             if watch:
-                await _watch(syncing, user_id)
+                await _watch(manager, syncing, user_id, days)
             begun = syncing.begin(user_id, await syncing.queue_everything(user_id))
             return _report([await task for task in begun.values()], silent=as_json)
 
@@ -173,10 +174,15 @@ def sync(
         raise SystemExit(1)
 
 
-async def _watch(syncing: Syncing, user_id: str) -> None:
+async def _watch(manager: OfflineAudioManager, syncing: Syncing, user_id: str, days: int) -> None:
     import asyncio
+    import time
 
+    swept_at = time.monotonic()
     while True:
+        if time.monotonic() - swept_at > _SWEEP_EVERY_S:
+            await manager.sweep(user_id, days)
+            swept_at = time.monotonic()
         await syncing.queue_everything(user_id)
         _report(await syncing.send_due([user_id]), silent=False)
         await asyncio.sleep(2)

@@ -60,6 +60,7 @@ def mend(shelf: Shelf) -> list[Finding]:
         mending = _Mending(shelf)
         mending.finish_or_forget_partials()
         mending.mend_metadata()
+        mending.mend_trash()
         mending.mend_queue()
         return mending.findings
 
@@ -162,6 +163,16 @@ class _Mending:
         else:
             aside = shelf.set_aside(path)
             self._tell(path.name, "there is no sound for it", f"set aside as damaged/{aside}")
+
+    def mend_trash(self) -> None:
+        """Let nothing be named as in the trash whose sound was removed from it."""
+        for partial in self._shelf.trash.glob(f".*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
+        for recording in self._shelf.trashed():
+            path = self._shelf.trash / f"{recording.recording_id}{_JSON}"
+            if not (self._shelf.trash / recording.file_name).exists():
+                path.unlink(missing_ok=True)
+                self._tell(path.name, "its sound was removed from the trash", "forgotten")
 
     def mend_queue(self) -> None:
         """Let what has to be sent and was begun be in the queue, and nothing else."""

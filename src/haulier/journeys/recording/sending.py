@@ -157,6 +157,8 @@ class Bucket:
             return url
         handler = StreamingUploadHandler(self._store)
         upload_id = await self._upload(handler, key, recording, progress)
+        # Before its first part: an upload of which nobody knows can't be gone on with, or ended.
+        await save(handler.saved_state(upload_id))
         part_bytes = max(_PART_BYTES, -(-recording.file_size // _MOST_PARTS))
         number = -(-handler.stored_bytes(upload_id) // part_bytes)
         while number * part_bytes < recording.file_size:
