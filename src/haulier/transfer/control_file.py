@@ -28,6 +28,7 @@ from haulier.core.checksums import Buffer
 from haulier.core.file_version import Version
 from haulier.core.intervals import Intervals
 from haulier.core.ranges import Resumable
+from haulier.transfer.sessions.disk import start_write_back
 
 _FORMAT = 1
 _GIVEN_UP_BYTES = 64 << 10
@@ -107,6 +108,11 @@ class PartFile:
             while view:
                 count = os.pwrite(self.descriptor, view, offset)
                 view, offset = view[count:], offset + count
+
+    def start_write_back(self, offset: int, count: int) -> None:
+        """Have the disk begin to take bytes that are written, where they are waited for later."""
+        if self._sync:
+            start_write_back(self.descriptor, offset, count)
 
     def check_space(self, size_bytes: int) -> None:
         """Raise StorageFull when the disk can't hold the rest of `size_bytes`."""

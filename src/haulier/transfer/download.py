@@ -40,6 +40,7 @@ SAVE_INTERVAL_S = 1.0
 _WAIT_INITIAL_S = 0.2
 _WAIT_MAX_S = 20.0
 _READ_BYTES = 1 << 20
+_WRITE_BACK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +239,7 @@ class _Run:
         self._crcs: dict[int, tuple[int, int]] = {}  # start of a run -> its end and CRC
         self._final_url = source.label
         self._changed = asyncio.Event()
+        self._written: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self._saved = state.resumable()
         if meter is not None:
             meter.credit(self._resumed)
@@ -261,11 +263,15 @@ class _Run:
     async def _fetch_version(self, connections: int) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                saver = group.create_task(self._save_often())
+                helpers = [
+                    group.create_task(self._save_often()),
+                    group.create_task(self._write_back()),
+                ]
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(connections):
                         workers.create_task(self._work())
-                saver.cancel()
+                for helper in helpers:
+                    helper.cancel()
         except BaseExceptionGroup as failures:
             raise first_error(failures) from None
 
@@ -312,7 +318,8 @@ class _Run:
             return True
 
     async def _receive(self, flight: Flight, answer: RangeAnswer) -> None:
-        start, crc = flight.position, 0
+        start = written = flight.position
+        crc = 0
         try:
             async for piece in answer.body:
                 count = self._state.room(flight, len(piece))
@@ -321,6 +328,9 @@ class _Run:
                 self._part.write(data, flight.position)
                 crc = crc64nvme(data, crc)
                 self._state.wrote(flight, count)
+                if flight.position - written >= _WRITE_BACK_BYTES:
+                    self._written.put_nowait((written, flight.position - written))
+                    written = flight.position
                 self._received += len(piece)
                 self._retries.refill()
                 self._count()
@@ -349,6 +359,13 @@ class _Run:
             self._meter.add(self._resumed - self._counted)
             self._meter.set_total(None)
         self._resumed = self._counted = 0
+
+    async def _write_back(self) -> None:
+        """Have the disk begin with what is written, so that little is left to wait for at the end;
+        in a thread, since a slow disk takes its time."""
+        while True:
+            span = await self._written.get()
+            await in_thread(lambda _, span=span: self._part.start_write_back(*span))  # type: ignore[misc]  # mypy infers no type for a default
 
     async def _save_often(self) -> None:
         while True:
