@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from haulier import errors
+from haulier.core.first_error import first_error
 from haulier.core.progress import Meter, ProgressBoard
 from haulier.core.records import new_operation_id
 from haulier.max.client import MaxClient
@@ -20,7 +21,8 @@ from haulier.max.opening import Source, opened
 from haulier.max.outgoing import Outgoing, To
 from haulier.max.preparing import OverLimit, Prepared, Preparer
 from haulier.max.reuse import ReusingUploader, TokenStore
-from haulier.max.sent import SentFile, groups_of, told_of
+from haulier.max.sent import SentFile, groups_of, joins, told_of
+from haulier.max.turns import Line, Turn
 from haulier.max.upload_types import UploadType
 from haulier.max.uploads import Uploaded, Uploader
 from haulier.media.transcribe import Transcriber
@@ -29,11 +31,23 @@ from haulier.transfer.download import DownloadReceipt
 READY_LEAST_S = 60.0
 READY_BYTES_PER_S = 4 << 20
 _UPLOADS_AT_ONCE = 3
+# Of small files it is the round trips that take the time, not the bytes.
+_SMALL_BYTES = 1 << 20
+_SMALL_AT_ONCE = 16
+_MESSAGES_AHEAD = 6
 
 
 def ready_within_s(size_bytes: int) -> float:
     """Return how many seconds MAX is given to process files of that size together."""
     return READY_LEAST_S + size_bytes / READY_BYTES_PER_S
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What goes into one message, by its number among all, with what holds it open."""
+
+    files: dict[int, Prepared] = field(default_factory=dict)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 
 class FileManager:
@@ -72,6 +86,7 @@ class FileManager:
         self._transcriber = transcriber
         self._fetcher = Fetcher(client, hosts=hosts)
         self._slots = asyncio.Semaphore(_UPLOADS_AT_ONCE)
+        self._small_slots = asyncio.Semaphore(_SMALL_AT_ONCE)
 
     async def send_file(
         self,
@@ -101,7 +116,7 @@ class FileManager:
             keeps states.
         """
         async with self._prepared(source, name, as_type, over_limit) as file:
-            [sent] = await self._send(To.of(to), [file], text, message)
+            [sent] = await self._send(To.of(to), [file], [text], message)
         return sent
 
     async def send_image(self, to: int | To, source: Source, **options: Any) -> SentFile:
@@ -151,8 +166,9 @@ class FileManager:
                     )
             if not files:
                 raise errors.UsageError("an album of nothing can't be sent", hint="Name files.")
+            texts = [text]
             for group in groups_of(files):
-                sent += await self._send(To.of(to), group, text if not sent else None, message)
+                sent += await self._send(To.of(to), group, texts, message)
         return sent
 
     async def send_files(
@@ -173,23 +189,58 @@ class FileManager:
         Returns:
             What became of each, in the order given.
         """
+        outcomes: dict[int, SentFile] = {}
+        texts = [text]
+        line, room = Line(), asyncio.Semaphore(_MESSAGES_AHEAD)
+
+        async def send(batch: _Batch, turn: Turn) -> None:
+            async with turn, batch.stack:
+                files = list(batch.files.values())
+                try:
+                    done = await self._send(To.of(to), files, texts, message, turn)
+                except errors.HaulierError as error:
+                    done = [replace(told_of(file), error=error) for file in files]
+                outcomes.update(zip(batch.files, done, strict=True))
+            room.release()
+
         async with AsyncExitStack() as stack:
-            looked_at: list[Prepared | SentFile] = []
-            for source in sources:
-                try:
-                    entering = self._prepared(source, None, as_type, over_limit)
-                    looked_at.append(await stack.enter_async_context(entering))
-                except errors.HaulierError as error:
-                    looked_at.append(SentFile(name=_label(source), error=error))
-            sent: dict[int, SentFile] = {}
-            for group in groups_of([one for one in looked_at if isinstance(one, Prepared)]):
-                try:
-                    done = await self._send(To.of(to), group, text, message)
-                    text = None
-                except errors.HaulierError as error:
-                    done = [replace(told_of(file), error=error) for file in group]
-                sent |= {id(file): each for file, each in zip(group, done, strict=True)}
-        return [one if isinstance(one, SentFile) else sent[id(one)] for one in looked_at]
+            batches = self._batches(sources, as_type, over_limit, outcomes, stack)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    async for batch in batches:
+                        await room.acquire()
+                        group.create_task(send(batch, line.next()))
+            except BaseExceptionGroup as failures:
+                raise first_error(failures) from None
+        return [outcomes[number] for number in range(len(sources))]
+
+    async def _batches(
+        self,
+        sources: Sequence[Source],
+        as_type: UploadType | None,
+        over_limit: OverLimit | None,
+        outcomes: dict[int, SentFile],
+        held: AsyncExitStack,
+    ) -> AsyncIterator[_Batch]:
+        """Yield what goes into one message each, looking at files as they are needed; what can't
+        be sent goes to `outcomes`. With `held` ends whatever is held open still."""
+        batch = _Batch()
+        for number, source in enumerate(sources):
+            try:
+                entering = self._prepared(source, None, as_type, over_limit)
+                async with AsyncExitStack() as stack:
+                    file = await stack.enter_async_context(entering)
+                    if batch.files and not joins(list(batch.files.values()), file):
+                        yield batch
+                        batch = _Batch()
+                    if not batch.files:
+                        held.push_async_exit(batch.stack)
+                    batch.stack.push_async_exit(stack.pop_all())
+                    batch.files[number] = file
+            except errors.HaulierError as error:
+                outcomes[number] = SentFile(name=_label(source), error=error)
+        if batch.files:
+            yield batch
 
     async def edit_media(
         self, mid: str, source: Source, *, text: str | None = None, **options: Any
@@ -296,18 +347,29 @@ class FileManager:
             )
 
     async def _send(
-        self, to: To, files: Sequence[Prepared], text: str | None, message: dict[str, Any]
+        self,
+        to: To,
+        files: Sequence[Prepared],
+        texts: list[str | None],
+        message: dict[str, Any],
+        turn: Turn | None = None,
     ) -> list[SentFile]:
-        """Send files in one message; uploaded again when MAX does not take a remembered token."""
+        """Send files in one message, when it is its `turn`; uploaded again when MAX does not take
+        a remembered token. The text in `texts` is taken from there once it is sent."""
         try:
-            return await self._send_once(to, files, text, message)
+            return await self._send_once(to, files, texts, message, turn)
         except errors.AttachmentRefused:
             if not await self._uploads.forget(files):
                 raise
-        return await self._send_once(to, files, text, message)
+        return await self._send_once(to, files, texts, message, turn)
 
     async def _send_once(
-        self, to: To, files: Sequence[Prepared], text: str | None, message: dict[str, Any]
+        self,
+        to: To,
+        files: Sequence[Prepared],
+        texts: list[str | None],
+        message: dict[str, Any],
+        turn: Turn | None,
     ) -> list[SentFile]:
         async with AsyncExitStack() as stack:
             try:
@@ -319,20 +381,23 @@ class FileManager:
             except BaseExceptionGroup as failures:
                 raise failures.exceptions[0] from None
             uploaded = [task.result() for task in tasks]
+            if turn is not None:
+                await turn.come()
             sent = await self._client.send_message(
                 to,
-                text,
+                texts[0],
                 attachments=[Outgoing.by_token(one.type, one.token) for one in uploaded],
                 ready_within_s=ready_within_s(sum(one.size_bytes for one in uploaded)),
                 **message,
             )
+            texts[0] = None
         return [told_of(file, one, sent) for file, one in zip(files, uploaded, strict=True)]
 
     @asynccontextmanager
     async def _uploading(self, file: Prepared) -> AsyncIterator[Uploaded]:
         async with AsyncExitStack() as stack:
             with self._metered(file.name, "uploading") as meter:
-                async with self._slots:
+                async with self._slots if file.size_bytes > _SMALL_BYTES else self._small_slots:
                     uploading = self._uploads.uploading(file, meter)
                     uploaded = await stack.enter_async_context(uploading)
             yield uploaded

@@ -40,6 +40,11 @@ class SentFile:
     error: errors.HaulierError | None = None
 
 
+def joins(group: Sequence[Prepared], file: Prepared) -> bool:
+    """Tell whether a file goes into one message with those."""
+    return len(grouped([*group, file], lambda one: one.type.is_grouped)) == 1
+
+
 def groups_of(files: Sequence[Prepared]) -> list[list[Prepared]]:
     """Return what goes into one message each, in the order given."""
     return grouped(files, lambda file: file.type.is_grouped)
