@@ -5,34 +5,20 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
-from hashlib import sha256
 from html import escape
 
 from starlette.responses import HTMLResponse
 
 from haulier.core.accounts import StoredFile
+from haulier.core.mime import UNKNOWN_TYPE, kind_of
 from haulier.core.shares import Share
 from haulier.core.units import format_size
 from haulier.core.upload_links import UploadLink
+from haulier.server.share_style import POLICY, STYLE
 
-_STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:32rem;padding:2rem 1rem;"
-    "background:#fff;color:#1c1c1c}"
-    "h1{font-size:1.25rem;overflow-wrap:anywhere}"
-    "dl{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem}dt{color:#595959}dd{margin:0}"
-    "a,button{display:inline-block;padding:.6rem 1.2rem;border:0;border-radius:.3rem;"
-    "background:#0b57d0;color:#fff;font:inherit;text-decoration:none}"
-    "input{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin:.25rem 0 1rem}"
-    "@media(prefers-color-scheme:dark){body{background:#161616;color:#ececec}dt{color:#a8a8a8}"
-    "a,button{background:#a8c7fa;color:#062e6f}}"
-)
 _SEND = "Send files"
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-        f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
-    ),
+    "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -40,15 +26,29 @@ _HEADERS = {
 }
 
 
-def file_page(share: Share, stored: StoredFile, token: str) -> HTMLResponse:
-    """Return the page that tells what the link leads to."""
+def file_page(
+    share: Share, stored: StoredFile, token: str, picture: bytes | None = None
+) -> HTMLResponse:
+    """Return the page that tells what the link leads to.
+
+    Args:
+        share: the link.
+        stored: its file.
+        token: what is in the link.
+        picture: the file's small picture, WebP, if there is one.
+    """
     told = [("Size", format_size(stored.size_bytes)), ("Type", stored.mime_type or "unknown")]
+    if share.max_downloads is not None:
+        told.append(("Downloads left", str(share.max_downloads - share.downloads)))
     if share.expires_at is not None:
         told.append(("Until", _shown(share.expires_at)))
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in told)
     # The token is ours, of letters, digits, - and _.
-    link = f'<p><a href="{escape(token)}/download" download>Download</a></p>'
-    return _page(stored.name, f"<dl>{rows}</dl>{link}")
+    link = f'<a class="main" href="{escape(token)}/download" download>Download</a>'
+    lead = _kind(kind_of(stored.mime_type or UNKNOWN_TYPE))
+    if picture is not None:
+        source = f"data:image/webp;base64,{b64encode(picture).decode()}"
+        lead = f'<img class="shown" src="{source}" alt="">'
+    return _page(stored.name, f"{_facts(told)}{link}", lead)
 
 
 def upload_page(link: UploadLink, token: str) -> HTMLResponse:
@@ -60,18 +60,18 @@ def upload_page(link: UploadLink, token: str) -> HTMLResponse:
         told.append(("Room left", format_size(link.max_bytes - link.size_bytes)))
     if link.expires_at is not None:
         told.append(("Until", _shown(link.expires_at)))
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in told)
-    return _page(link.title or _SEND, f"<dl>{rows}</dl>{_form(token)}")
+    return _page(link.title or _SEND, f"{_facts(told)}{_form(token)}", _kind("upload"))
 
 
 def arrived_page(
     token: str, names: Sequence[str], *, problem: str | None = None, status: int = 200
 ) -> HTMLResponse:
     """Return the page that tells which files arrived, and why others did not."""
-    items = "".join(f"<dt>Arrived</dt><dd>{escape(name)}</dd>" for name in names)
+    items = _facts([("Arrived", name) for name in names])
     said = "" if problem is None else f'<p role="alert">{escape(problem)}</p>'
-    again = f'<p><a href="../{escape(token)}">Send more</a></p>'
-    return _page(_SEND, f"<dl>{items}</dl>{said}{again}", status=status)
+    again = f'<a class="main" href="../{escape(token)}">Send more</a>'
+    lead = _kind("done" if problem is None else "gone")
+    return _page(_SEND, f"{items}{said}{again}", lead, status=status)
 
 
 def _form(token: str) -> str:
@@ -90,7 +90,7 @@ def password_page(*, is_wrong: bool = False) -> HTMLResponse:
         '<input id="password" name="password" type="password" required autofocus '
         'autocomplete="off"><button>Open</button></form>'
     )
-    return _page("This link has a password", form, status=403 if is_wrong else 200)
+    return _page("This link has a password", form, _kind("lock"), status=403 if is_wrong else 200)
 
 
 def dead_page() -> HTMLResponse:
@@ -99,20 +99,30 @@ def dead_page() -> HTMLResponse:
         "This link leads nowhere",
         "<p>It may have expired, or it was used up or taken back. "
         "Ask whoever gave it to you for a new one.</p>",
+        _kind("gone"),
         status=404,
     )
 
 
-def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
+def _page(title: str, body: str, lead: str, status: int = 200) -> HTMLResponse:
     shown = escape(title)
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{shown}</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{shown}</h1>{body}</main></body></html>",
+        f"<title>{shown}</title><style>{STYLE}</style></head>"
+        f"<body><main>{lead}<h1>{shown}</h1>{body}</main></body></html>",
         status,
         headers=_HEADERS,
     )
+
+
+def _kind(name: str) -> str:
+    return f'<div class="kind {name}"></div>'
+
+
+def _facts(told: Sequence[tuple[str, str]]) -> str:
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in told)
+    return f"<dl>{rows}</dl>" if rows else ""
 
 
 def _shown(moment: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -14,13 +15,15 @@ from starlette.responses import RedirectResponse
 from haulier.core.accounts import StoredFile
 from haulier.core.grants import Level
 from haulier.core.http_ranges import UnsatisfiableRange, is_fresh, range_applies, select_ranges
+from haulier.core.jobs import Job
 from haulier.core.records import format_time
 from haulier.core.shares import Share
 from haulier.errors import FileNotFoundError as NoSuchShare
-from haulier.errors import FileSizeError, SharePasswordNeeded
+from haulier.errors import FileSizeError, HaulierError, SharePasswordNeeded
 from haulier.files.access import Scope
 from haulier.files.link_passwords import PASS_LIFETIME_S
 from haulier.files.shares import dead_link
+from haulier.jobs.pictures import USUAL_SIDE_PX
 from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.json_route import JsonRoute
 from haulier.server.services import Services
@@ -88,7 +91,7 @@ async def share_page(token: str, request: Request, services: TheServices) -> Res
         return dead_page()
     if not _may_pass(services, share, request):
         return password_page()
-    return file_page(share, stored, token)
+    return file_page(share, stored, token, await _picture_of(services, stored))
 
 
 @router.post("/s/{token}", response_class=Response)
@@ -145,6 +148,16 @@ async def download_share(
     if request.method == "GET" and first is not None:
         await services.shares.count(share, _client_of(request), continues=first > 0)
     return services.downloads.answer(stored)
+
+
+async def _picture_of(services: Services, stored: StoredFile) -> bytes | None:
+    """Return the file's small picture, if one is there by now."""
+    try:
+        services.scan_policy.check(stored)
+        found = await services.pictures.picture(stored, USUAL_SIDE_PX)
+        return None if isinstance(found, Job) else await asyncio.to_thread(found.read_bytes)
+    except (HaulierError, FileNotFoundError):
+        return None
 
 
 async def _usable(services: Services, token: str) -> tuple[Share, StoredFile]:

@@ -48,6 +48,8 @@ const PATHS = {
   upload: "M12 20V9M7 13.5L12 8.5l5 5M5 4h14",
   user: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4.5 21a7.5 7.5 0 0 1 15 0",
   video: "M3 6h12v12H3zM15 10.5l6-3.5v10l-6-3.5",
+  less: "M5 12h14",
+  onward: "M5 12h14M13 6l6 6-6 6",
 } as const;
 
 export type IconName = keyof typeof PATHS;

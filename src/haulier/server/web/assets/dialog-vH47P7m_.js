@@ -1,1 +1,0 @@
-import{a as i,t as a,D as n}from"./index-BNCtzEJ9.js";function r({shared:e,close:t}){const{name:l}="file"in e?e.file:e.folder;return i(n,{title:a("share.title"),close:t,children:i("p",{children:l})})}export{r as default};

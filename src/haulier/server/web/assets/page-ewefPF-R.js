@@ -1,1 +1,0 @@
-import{a as t,P as e,t as a,E as r,S as i}from"./index-BNCtzEJ9.js";function l(){return t(i,{children:[t(e,{title:a("trash.title")}),t(r,{icon:"trash",title:a("trash.title")})]})}export{l as default};

@@ -1,1 +1,0 @@
-import{a as t,P as i,t as e,E as a,S as n}from"./index-BNCtzEJ9.js";function l(){return t(n,{children:[t(i,{title:e("admin.title")}),t(a,{icon:"shield",title:e("admin.title")})]})}export{l as default};

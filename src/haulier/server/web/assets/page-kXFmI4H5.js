@@ -1,1 +1,0 @@
-import{a as t,P as i,t as e,E as s,S as a}from"./index-BNCtzEJ9.js";function g(){return t(a,{children:[t(i,{title:e("settings.title")}),t(s,{icon:"settings",title:e("settings.title")})]})}export{g as default};
