@@ -1,20 +1,22 @@
 import type { JSX } from "preact";
 import { account, session } from "./api/session";
 import { PAGES } from "./pages";
+import { RecordingUnderWay, underWay } from "./record/under_way";
 import { href, route } from "./router";
 import { SignIn } from "./sign_in";
 import { t } from "./strings";
 import { DropZone } from "./uploads/drop_zone";
 import { UploadPanel } from "./uploads/panel";
 import { Dialogs } from "./ui/dialog";
+import { NewVersion } from "./ui/new_version";
 import { Empty, PageHead } from "./ui/page";
-import { Shell } from "./ui/shell";
+import { online, Shell } from "./ui/shell";
 import { Toasts } from "./ui/toast";
 
 export function App(): JSX.Element {
   if (session.value === "starting") return <div class="starting" />;
-  if (session.value === "out") return <SignIn />;
-  const expired = session.value === "expired";
+  if (session.value === "out") return needsNobody() ? <Alone /> : <SignIn />;
+  const expired = session.value === "expired" && !needsNobody();
   return (
     <>
       {/* What one was doing stays while one signs in again. */}
@@ -31,6 +33,27 @@ export function App(): JSX.Element {
           <SignIn />
         </div>
       )}
+      {route.value.page !== "record" && <RecordingUnderWay />}
+      <NewVersion />
+      <Toasts />
+    </>
+  );
+}
+
+/** Whether one may record before one signs in: what is made is kept here, and sent later. */
+function needsNobody(): boolean {
+  const { page, query } = route.value;
+  return page === "record" && (query.has("alone") || underWay.value || !online.value);
+}
+
+/** The recorder alone, while nobody has signed in. */
+function Alone(): JSX.Element {
+  return (
+    <>
+      <main id="main" class="alone">
+        <CurrentPage />
+      </main>
+      <Dialogs />
       <Toasts />
     </>
   );

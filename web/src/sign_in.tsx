@@ -3,6 +3,7 @@ import { useId, useRef, useState } from "preact/hooks";
 import { ApiError, Unreachable } from "./api/client";
 import { account, session, signIn } from "./api/session";
 import { inWords } from "./errors";
+import { href } from "./router";
 import { t } from "./strings";
 import { Button } from "./ui/button";
 import { Icon } from "./ui/icons";
@@ -57,6 +58,9 @@ export function SignIn(): JSX.Element {
           {problem}
         </p>
         <Button label={t("signIn.submit")} look="main" type="submit" disabled={busy} />
+        <a class="button quiet" href={href("record", [], { alone: "yes" })}>
+          <Icon name="microphone" /> {t("record.withoutSignIn")}
+        </a>
       </form>
     </main>
   );

@@ -1,1 +1,0 @@
-import{a as r,t as s,K as e}from"./index-BVZqGD9f.js";import{V as i}from"./versions-DV4tbyo8.js";function m({file:o,close:a}){return r(e,{title:s("versions.of",{name:o.name}),close:a,children:r(i,{file:o})})}export{m as default};

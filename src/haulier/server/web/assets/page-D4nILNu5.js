@@ -1,1 +1,0 @@
-import{a as e,P as r,t,E as o,S as a}from"./index-BVZqGD9f.js";function c(){return e(a,{children:[e(r,{title:t("record.title")}),e(o,{icon:"microphone",title:t("record.title")})]})}export{c as default};
