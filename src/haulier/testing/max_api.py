@@ -86,6 +86,7 @@ class MaxApi:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self._check(request)
+        await asyncio.sleep(self._state.latency_s)
         return await handler(request)
 
     def _instead(self, request: web.Request) -> web.Response | None:

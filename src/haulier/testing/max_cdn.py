@@ -34,6 +34,7 @@ class MaxFilesHost:
     def __init__(self, state: MaxState) -> None:
         self._state = state
         self._seen: dict[int, SeenRequest] = {}
+        self._link_free_at = 0.0
 
     def app(self) -> web.Application:
         """Return the application."""
@@ -53,6 +54,7 @@ class MaxFilesHost:
             self._state.leaks.append(seen)
         self._seen[id(request)] = seen
         try:
+            await asyncio.sleep(self._state.latency_s)
             answer: web.StreamResponse = await handler(request)
         except _CutError:
             if request.transport is not None:
@@ -147,6 +149,7 @@ class MaxFilesHost:
         try:
             async for piece in pieces:
                 taken = piece if end is None else piece[: end - came]
+                await self._pass(len(taken))
                 file.write(taken)
                 came += len(taken)
                 slot.received = start + came
@@ -159,6 +162,14 @@ class MaxFilesHost:
                 slot.received = start
             raise
         return came
+
+    async def _pass(self, count: int) -> None:
+        """Return when the link has taken so many bytes more."""
+        if self._state.link_bytes_per_s is None:
+            return
+        now = asyncio.get_running_loop().time()
+        self._link_free_at = max(now, self._link_free_at) + count / self._state.link_bytes_per_s
+        await asyncio.sleep(self._link_free_at - now)
 
     async def _go_wrong(self, slot: Slot, came: int, stall: int | None) -> None:
         if came == stall:

@@ -111,6 +111,8 @@ class MaxState:
         messages: by id, newest last, as the API tells them.
         subscriptions: by URL.
         limits: bytes of the largest file of each type.
+        latency_s: every answer comes so late.
+        link_bytes_per_s: of all uploads together; None: as fast as they come.
         leaks: requests with a token where none belongs.
     """
 
@@ -132,6 +134,8 @@ class MaxState:
             "image": 50 * MIB, "video": 250 * MIB, "audio": 256 * MIB, "file": 4096 * MIB,
         }
     )  # fmt: skip
+    latency_s: float = 0.0
+    link_bytes_per_s: float | None = None
     requests_per_s: int = 30
     messages_per_s: int = 2
     chunks_per_upload: int = 1000
