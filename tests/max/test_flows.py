@@ -79,9 +79,11 @@ async def test_a_file_over_100_mb_cut_ten_times_is_sent_and_comes_back(
     assert sent.message is not None
     update = Update.of(server.receive(-7, None, [dict(sent.message.attachments[0].raw)]))
     assert update.message is not None
+    state.faults.cut_downloads.extend(range(MIB, 11 * MIB, MIB))
     saved = await files.download(update.message.attachments[0], tmp_path)
     assert saved.path == path
     assert digest_of(path) == digest
+    assert not state.faults.cut_downloads
 
 
 @pytest.mark.processes

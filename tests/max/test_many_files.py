@@ -117,6 +117,21 @@ async def test_so_many_are_uploaded_at_once(
     await asyncio.gather(*sending, return_exceptions=True)
 
 
+@pytest.mark.parametrize("delay_s", [0, 0.01, 0.03, 0.1, 0.2])
+async def test_cancelling_anywhere_leaves_nothing_temporary(
+    client: MaxClient, tmp_path: Path, delay_s: float
+) -> None:
+    manager = FileManager(client, scratch=tmp_path)
+    sending = asyncio.create_task(manager.send_files(CHAT, [picture(n) for n in range(60)]))
+    await asyncio.sleep(delay_s)
+    sending.cancel()
+    with suppress(asyncio.CancelledError):
+        await sending
+    assert list(tmp_path.iterdir()) == []
+    code = [getattr(one.get_coro(), "cr_code", None) for one in asyncio.all_tasks()]
+    assert not [one for one in code if one is not None and "/haulier/max/" in one.co_filename]
+
+
 async def test_one_that_fails_is_passed_by(
     client: MaxClient, state: MaxState, make_file: Callable[..., Path]
 ) -> None:

@@ -229,13 +229,25 @@ class MaxFilesHost:
             headers["Content-Disposition"] = f"attachment; filename={media.id}.{ending}"
         asked = _ASKED.fullmatch(request.headers.get("Range", ""))
         if asked is None or not self._state.takes_ranges or not content:
-            return web.Response(body=content, headers=headers)
+            return await self._sent(request, 200, content, headers)
         start = int(asked[1])
         end = min(int(asked[2]) + 1, len(content)) if asked[2] else len(content)
         if start >= len(content):
             return web.Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
-        return web.Response(status=206, body=content[start:end], headers=headers)
+        return await self._sent(request, 206, content[start:end], headers)
+
+    async def _sent(
+        self, request: web.Request, status: int, body: bytes, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        cuts = self._state.faults.cut_downloads
+        if not cuts:
+            return web.Response(status=status, body=body, headers=headers)
+        answer = web.StreamResponse(status=status, headers=headers)
+        answer.content_length = len(body)
+        await answer.prepare(request)
+        await answer.write(body[: cuts.popleft()])
+        raise _CutError
 
 
 def _last_answer(media: Media, size: int, *, is_ranged: bool) -> tuple[int, str, str]:

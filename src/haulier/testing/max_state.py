@@ -27,6 +27,7 @@ class MaxFaults:
         not_ready: each file uploaded from now on is refused so many times as not ready.
         ready_after_s: and for so long.
         cut_uploads: the next requests with bytes are cut after so many of them.
+        cut_downloads: the next downloads are cut after so many bytes.
         stall_uploads: nothing is read any more of the next ones after so many.
         lose_upload_answers: so many uploads are taken to their end, and the answer lost.
         forget_cut: bytes of a request that was cut are thrown away.
@@ -43,6 +44,7 @@ class MaxFaults:
     not_ready: int = 0
     ready_after_s: float = 0.0
     cut_uploads: deque[int] = field(default_factory=deque)
+    cut_downloads: deque[int] = field(default_factory=deque)
     stall_uploads: deque[int] = field(default_factory=deque)
     lose_upload_answers: int = 0
     forget_cut: bool = False
