@@ -62,8 +62,9 @@ web: ## build the web app into the package
 	@cd web && npm run --silent build
 
 .PHONY: picture
-picture: .venv/.dev ## draw docs/images/terminal.svg from a session with the program
+picture: .venv/.dev ## draw docs/images/terminal.svg and chat.png from sessions with the program
 	@$(BIN)/python tools/terminal_picture.py
+	@$(BIN)/python tools/chat_picture.py
 
 .PHONY: lock
 lock: ## resolve requirements*.lock again (UPGRADE=1: to the newest versions)

@@ -69,7 +69,7 @@ async def test_a_command_written_in_the_channel(
     assert sent.nonce is not None
     assert bot.limits == [50 * MIB - 1024]
     told = [each for each in server.state.messages.values() if each.edits]
-    assert [each.content for each in told] == ["Uploaded 2 files (0.0 MB)."]
+    assert [each.content for each in told] == ["Uploaded 2 files (2.0 KiB)."]
 
 
 async def test_a_slash_command_is_answered_and_its_limit_taken(

@@ -72,7 +72,7 @@ async def test_files_arrive_byte_for_byte_in_order(
     assert hashes == [hashlib.sha256(file.path.read_bytes()).hexdigest() for file in files]
     assert result.success
     assert result.error is None
-    assert result.message == "Uploaded 23 files (0.0 MB)."
+    assert result.message == "Uploaded 23 files (45 KiB)."
     assert (result.files_processed, result.successful_uploads, result.failed_uploads) == (23, 23, 0)
     assert set(result.metadata) == KEYS
     assert result.metadata["platform"] == "Discord"
@@ -87,7 +87,7 @@ async def test_one_message_tells_how_far_it_is(
     await DiscordUploadProcessor().upload_files(files, channel)
     told = [each for each in server.state.messages.values() if not each.attachments]
     assert len(told) == 1
-    assert told[0].edits[-1] == "Uploaded 21 files (0.0 MB)."
+    assert told[0].edits[-1] == "Uploaded 21 files (21 KiB)."
     # Edits that come too soon are left out, the last one never.
     assert len(told[0].edits) == 1
     assert server.state.bodies[0]["content"] == "Uploading batch 1 of 3… 0 of 21 files done"

@@ -111,7 +111,7 @@ async def test_media_arrive_and_the_directory_goes(
     assert operation.metadata["successful_uploads"] == 4
     assert operation.metadata["place"] == str(server.channel_id)
     assert operation.metadata["consignments"][0]["message_id"] == str(server.state.deliveries[0].id)
-    assert told(server)[-1] == "Uploaded 4 files (0.0 MB)."
+    assert told(server)[-1] == "Uploaded 4 files (3.6 KiB)."
 
 
 async def test_only_media_leave_and_the_rest_stays(

@@ -128,6 +128,7 @@ async def test_a_file_that_can_not_be_made_to_fit_is_linked_to(
         result, status = await deliver(server, manager, folder)
     assert result.success, result.error
     assert (result.files_processed, result.successful_uploads) == (1, 1)
+    assert status.startswith("Stored 1 file, too large for this chat:\n[")
     found = re.search(r"\[a_?.?long.talk\.mp3\]\(<(http[^>]+)>\) until <t:\d+:f>", status)
     assert found is not None, status
     answer = await fetch(found[1])

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from haulier.core.chat_limits import MIB
 from haulier.core.records import JsonRecord
+from haulier.core.units import format_size
 from haulier.media.finding import MediaFile
 from haulier.transfer.consignments import Ledger
 
@@ -39,10 +40,11 @@ class UploadResult(JsonRecord):
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts what happens in a delivery."""
+    """Counts what happens in a delivery; of those `delivered` so many are `linked` to."""
 
     platform: str
     delivered: int = 0
+    linked: int = 0
     failed: int = 0
     compression_attempts: int = 0
     compressed: int = 0
@@ -82,11 +84,15 @@ class Tally:
     def _message(self, total: int) -> str:
         if total == 0:
             return "Nothing to upload: no media was found."
-        if self.failed == 0:
-            return f"Uploaded {counted(total)} ({self.sent_bytes / MIB:.1f} MB)."
         if self.delivered == 0:
             return f"Upload failed: none of {counted(total)} arrived."
-        return f"Partly uploaded: {self.delivered} of {counted(total)} arrived."
+        if self.failed > 0:
+            return f"Partly uploaded: {self.delivered} of {counted(total)} arrived."
+        stored = f"stored {counted(self.linked)}, too large for this chat:"
+        if self.linked == total:
+            return stored.capitalize()
+        sent = f"Uploaded {counted(total - self.linked)} ({format_size(self.sent_bytes)})"
+        return f"{sent}; {stored}" if self.linked else f"{sent}."
 
 
 def counted(count: int) -> str:

@@ -88,10 +88,13 @@ class Fitter:
             return Fitted(files=list(files))
         target = self._target_bytes(limit)
         lines: dict[Path, str] = {}
+        # Begun before what shows them, so that the first is shown at once.
+        begun = [
+            asyncio.ensure_future(self._copy(file, target, lines))
+            for file in analysis.oversized_files
+        ]
         async with _showing(lines, status):
-            copies = await asyncio.gather(
-                *(self._copy(file, target, lines) for file in analysis.oversized_files)
-            )
+            copies = await asyncio.gather(*begun)
         made = {
             file.path: copy for file, copy in zip(analysis.oversized_files, copies, strict=True)
         }

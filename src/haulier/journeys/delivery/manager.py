@@ -315,6 +315,7 @@ def _with_fitting(result: UploadResult, fitted: Fitted, platform: str) -> Upload
     tally = Tally(
         platform=platform,
         delivered=result.successful_uploads + len(fitted.links),
+        linked=len(fitted.links),
         failed=result.failed_uploads + len(fitted.failures),
         compression_attempts=told.get("compression_attempts", 0) + fitted.attempts,
         compressed=told.get("successful_compressions", 0) + len(fitted.remarks),
