@@ -15,6 +15,7 @@ from small_disk import small_disk  # noqa: F401 - pytest finds fixtures by name
 _PROCESSES = (
     "cli",
     "e2e",
+    "files/test_accounts.py",  # no program, but passwords as slow as they have to be
     "docs/test_guides.py",
     "media",
     "server",
