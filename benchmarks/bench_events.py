@@ -126,7 +126,18 @@ def percentile(values: list[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def measure(server: Server, tokens: list[str], seconds: int, each: int) -> None:
+def print_head() -> None:
+    print(
+        f"\nProgress, from safe bytes to the frame (goal p99 < {GOAL_MS} ms, gate {GATE_MS} ms; "
+        f"load average {os.getloadavg()[0]:.1f})\n\n"
+        "| server | uploads at 1 MB/s | WebSockets | events | p50 ms | p99 ms | p99 of an idle timer |"
+        " MB/s in all | server's cores | MiB |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+
+
+def measure(
+    server: Server, tokens: list[str], seconds: int, each: int, *, named: str = "1 process"
+) -> None:
     """Print one row: how late progress came to `each` sockets a user."""
     given = json.dumps({"url": server.url, "tokens": tokens, "each": each})
     listener = subprocess.Popen(
@@ -147,7 +158,7 @@ def measure(server: Server, tokens: list[str], seconds: int, each: int) -> None:
     expected = len(tokens) * each * seconds
     p50, p99 = percentile(late_ms, 50), percentile(late_ms, 99)
     print(
-        f"| {len(tokens)} | {len(tokens) * each} | {len(late_ms)} of {expected} | {p50:.1f} | "
+        f"| {named} | {len(tokens)} | {len(tokens) * each} | {len(late_ms)} of {expected} | {p50:.1f} | "
         f"{p99:.1f} | {percentile(told['timer_ms'], 99):.1f} | {len(tokens) * seconds * MB / took_s / 1e6:.0f} | "
         f"{cpu_s / took_s:.2f} | {server.memory_mib():.0f} |",
         flush=True,
@@ -164,12 +175,7 @@ def main() -> None:
     if arguments.listen:
         print(json.dumps(asyncio.run(listen(**json.loads(input())))), flush=True)
         return
-    print(
-        f"\nProgress, from safe bytes to the frame (goal p99 < {GOAL_MS} ms, gate {GATE_MS} ms; "
-        f"load average {os.getloadavg()[0]:.1f})\n\n"
-        "| uploads at 1 MB/s | WebSockets | events | p50 ms | p99 ms | p99 of an idle timer | MB/s in all | "
-        "server's cores | MiB |\n|---|---|---|---|---|---|---|---|---|"
-    )
+    print_head()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         root = Path(folder) / "server"
         with servers.haulier(root, DURABILITY="chunk") as server:

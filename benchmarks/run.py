@@ -47,6 +47,7 @@ def main() -> None:
     subprocess.run([sys.executable, HERE / "bench_recordings.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_server.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_events.py"], check=True)
+    subprocess.run([sys.executable, HERE / "bench_hosts.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_max.py", "--size", arguments.size], check=True)
     subprocess.run([sys.executable, HERE / "bench_tus.py", "--size", arguments.size], check=True)
     if not arguments.quick:

@@ -63,7 +63,7 @@ class Server:
 
     def cpu_s(self) -> float:
         """CPU seconds of the process and its children so far."""
-        return sum(_ticks(pid) for pid in self._pids()) / TICKS
+        return cpu_s(self.process.pid)
 
     def jobs_left(self) -> int:
         """How many jobs of haulier's are waiting or running."""
@@ -81,8 +81,7 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
     def _pids(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [self.process.pid, *map(int, children.split())]
+        return _with_children(self.process.pid)
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def send(program: Path, server: Server, source: Path, requests: Sequence[Sequenc
 
 
 @contextmanager
-def haulier(root: Path, **settings: str) -> Iterator[Server]:
+def haulier(root: Path, *, processes: int = 1, **settings: str) -> Iterator[Server]:
     """`haulier serve` with settings as environment variables."""
     root.mkdir()
     unlimited = {"RATE_LIMIT_API": "1000000/second"}
@@ -140,13 +139,25 @@ def haulier(root: Path, **settings: str) -> Iterator[Server]:
     run("user", "add", "bench", "--role", "admin")
     token = run("token", "create", "bench", "--ttl", "12h").strip()
     process = subprocess.Popen(
-        [*HAULIER, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
-    )
+        [*HAULIER, "serve", "--port", "0", "--workers", str(processes)],
+        env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     assert process.stdout is not None
     port = int(process.stdout.readline().rsplit(":", 1)[1])
+    doing = None
+    if "REDIS_URL" in settings:
+        # With a broker the server does no jobs.
+        doing = subprocess.Popen(
+            [*HAULIER, "worker"], env=environment, stdout=subprocess.PIPE, text=True
+        )
     name = ", ".join(["haulier", *(f"{key}={value}" for key, value in settings.items())])
     with _ended(Server(name, port, process, root, token)) as server:
-        yield server
+        try:
+            yield server
+        finally:
+            if doing is not None:
+                doing.terminate()
+                doing.wait(60)
 
 
 @contextmanager
@@ -205,6 +216,16 @@ def _await_port(server: Server) -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process and its children so far."""
+    return sum(_ticks(one) for one in _with_children(pid)) / TICKS
+
+
+def _with_children(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [pid, *map(int, children.split())]
 
 
 def _ticks(pid: int) -> int:

@@ -27,6 +27,9 @@ case $purpose in
     compgen -G '/usr/lib/*/libmagic.so.1' > /dev/null || missing+=(libmagic1)
     ;;
   bench)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null \
+      || command -v initdb > /dev/null || missing+=(postgresql)
+    command -v redis-server > /dev/null || missing+=(redis-server)
     command -v igzip > /dev/null || missing+=(isal)
     command -v ffmpeg > /dev/null || missing+=(ffmpeg)
     command -v nginx > /dev/null || missing+=(nginx-light)

@@ -31,7 +31,7 @@ LISTENERS = 10
 TUS = {"Tus-Resumable": "1.0.0"}
 OCTETS = "application/offset+octet-stream"
 # What a client may be told while something is away, or another request still holds on.
-PASSING = {409, 423, 429, 500, 502, 503, 504}
+PASSING = {409, 423, 429, 502, 503, 504}
 AWAY = (aiohttp.ClientError, asyncio.TimeoutError, ConnectionError)
 
 

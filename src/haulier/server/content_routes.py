@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from haulier.core.file_names import clean_name
-from haulier.core.sessions.session import Order
+from haulier.core.sessions.session import Order, SessionStatus
 from haulier.files.access import check_upload
 from haulier.files.reception import IF_MATCH, ONLY_NEW
 from haulier.server.bodies import body_of, length_of
@@ -54,7 +54,8 @@ async def put_content(
             session = await services.engine.append(
                 session.session_id, 0, body_of(request), length=length
             )
-        session = await services.engine.complete(session.session_id)
+        if session.status is not SessionStatus.COMPLETED:
+            session = await services.engine.complete(session.session_id)
     except (ClientDisconnect, ConnectionResetError):
         await services.engine.cancel(session.session_id)
         return Response(status_code=400)

@@ -16,7 +16,7 @@ from haulier.core.file_names import clean_name
 from haulier.core.grants import Level
 from haulier.core.records import format_time
 from haulier.core.sessions import tus
-from haulier.core.sessions.session import Order, UploadSession
+from haulier.core.sessions.session import Order, SessionStatus, UploadSession
 from haulier.core.upload_links import UploadLink
 from haulier.errors import FileNotFoundError as NoSuchLink
 from haulier.errors import HaulierError, SharePasswordNeeded, ValidationError
@@ -282,6 +282,8 @@ async def _receive(
     try:
         if length != 0:
             session = await services.engine.append(session.session_id, 0, body, length=length)
+        if session.status is SessionStatus.COMPLETED:
+            return session
         return await services.engine.complete(session.session_id)
     except (ClientDisconnect, ConnectionResetError):
         await services.engine.cancel(session.session_id)
