@@ -49,6 +49,7 @@ def main() -> None:
     subprocess.run([sys.executable, HERE / "bench_events.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_hosts.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_max.py", "--size", arguments.size], check=True)
+    subprocess.run([sys.executable, HERE / "bench_max_rates.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_tus.py", "--size", arguments.size], check=True)
     if not arguments.quick:
         subprocess.run([sys.executable, HERE / "bench_catalog.py"], check=True)

@@ -21,7 +21,8 @@ from haulier.max.replies import storable
 TYPES = ("message_created", "bot_started")
 """The updates that it needs."""
 
-_MOST_ATTEMPTS = 4
+# A store may be away for some minutes; people wait for answers.
+_MOST_ATTEMPTS = {KEEPING: 8, ANSWERING: 4}
 _AGAIN_AFTER_S = 2.0
 _log = logging.getLogger("haulier.max")
 
@@ -111,5 +112,5 @@ class MaxDesk:
             not_before=now,
             payload=payload,
             subject=f"{PLATFORM}:{chat_id}",
-            max_attempts=_MOST_ATTEMPTS,
+            max_attempts=_MOST_ATTEMPTS[kind],
         )
