@@ -165,6 +165,74 @@ def test_a_network_lost_in_mid_sending_is_gone_on_from_there(visitors, server, n
     assert offsets[-1] > 0
 
 
+def test_the_service_worker_wakes_the_page_when_the_network_is_back(visitors, server, network):
+    page = visitors.open(base_url=network.url)
+    # No timer of the page's own tries again.
+    page.add_init_script(
+        "const later = setTimeout; globalThis.setTimeout = (run, wait_ms, ...more) =>"
+        " wait_ms >= 2000 ? 0 : later(run, wait_ms, ...more);"
+    )
+    page.goto("/#/record")
+    sign_in(page, "ann")
+    expect(page.get_by_role("heading", name="Record", level=1)).to_be_visible()
+    page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    devtools = page.context.new_cdp_session(page)
+    registrations = []
+    devtools.on(
+        "ServiceWorker.workerRegistrationUpdated",
+        lambda told: registrations.extend(told["registrations"]),
+    )
+    devtools.send("ServiceWorker.enable")
+    until(page, lambda: any(one["scopeURL"] == f"{network.url}/" for one in registrations))
+    [known] = [one for one in registrations if one["scopeURL"] == f"{network.url}/"]
+    network.most_bytes = 0
+    record(page, "Woken")
+    expect(row(page, "Woken")).to_contain_text("Tried again soon")
+    network.mend()
+    event = {"registrationId": known["registrationId"], "tag": "recordings", "lastChance": False}
+    devtools.send("ServiceWorker.dispatchSyncEvent", {"origin": network.url, **event})
+    expect(page.get_by_text("Nothing waits here")).to_be_visible()
+    assert len(on_server(server, "ann", "Woken")) == 1
+
+
+def test_a_recording_goes_on_while_one_looks_elsewhere(visitors):
+    page = visitors.signed_in("eve", "/#/record")
+    begin(page, "Elsewhere")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Files").click()
+    expect(page.get_by_role("heading", name="Files", level=1)).to_be_visible()
+    page.get_by_role("link", name="Recording", exact=True).click()
+    expect(page.get_by_label("Name")).to_have_value("Elsewhere")
+    questions = []
+    page.on("dialog", lambda asked: (questions.append(asked.type), asked.dismiss()))
+    page.evaluate("setTimeout(() => location.reload())")
+    until(page, lambda: questions == ["beforeunload"])
+    page.get_by_role("button", name="Finish").click()
+    expect(row(page, "Elsewhere")).to_contain_text("Not taken")
+
+
+def test_what_waits_is_renamed_and_deleted(visitors, server):
+    page = visitors.signed_in("ann", "/#/record")
+    work_offline(page)
+    for name in ("Draft", "Mistake"):
+        record(page, name)
+    row(page, "Draft").get_by_role("button", name="More for Draft").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("a/b: final?")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(row(page, "a/b: final?")).to_be_visible()
+    row(page, "Mistake").get_by_role("button", name="More for Mistake").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(row(page, "Mistake")).to_be_visible()
+    row(page, "Mistake").get_by_role("button", name="More for Mistake").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(row(page, "Mistake")).to_have_count(0)
+    page.context.set_offline(False)
+    until(page, lambda: len(on_server(server, "ann", "a-b- final-")) == 1)
+    assert on_server(server, "ann", "Mistake") == []
+
+
 def test_a_reload_while_recording_loses_no_more_than_the_last_second(visitors, server):
     page = visitors.signed_in("ann", "/#/record")
     page.on("dialog", lambda asked: asked.accept())

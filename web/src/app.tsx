@@ -15,7 +15,7 @@ import { Toasts } from "./ui/toast";
 
 export function App(): JSX.Element {
   if (session.value === "starting") return <div class="starting" />;
-  if (session.value === "out") return needsNobody() ? <Alone /> : <SignIn />;
+  if (session.value === "out") return needsNobody() ? <Alone /> : <Outside />;
   const expired = session.value === "expired" && !needsNobody();
   return (
     <>
@@ -44,6 +44,15 @@ export function App(): JSX.Element {
 function needsNobody(): boolean {
   const { page, query } = route.value;
   return page === "record" && (query.has("alone") || underWay.value || !online.value);
+}
+
+function Outside(): JSX.Element {
+  return (
+    <>
+      <SignIn />
+      <RecordingUnderWay />
+    </>
+  );
 }
 
 /** The recorder alone, while nobody has signed in. */

@@ -35,6 +35,8 @@ self.addEventListener("activate", (event) => {
       for (const name of await caches.keys()) {
         if (name.startsWith(PREFIX) && name !== CACHE) await caches.delete(name);
       }
+      // The page that fetched this for the first time is without network at any moment.
+      await self.clients.claim();
     })(),
   );
 });

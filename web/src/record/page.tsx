@@ -9,7 +9,7 @@ import { Button } from "../ui/button";
 import { Icon } from "../ui/icons";
 import { PageHead } from "../ui/page";
 import { online } from "../ui/shell";
-import { askToPersist, chooseCopies, keepsCopies } from "./keeping";
+import { chooseCopies, keepsCopies, measureRoom } from "./keeping";
 import { Kept } from "./kept";
 import { Recorder } from "./recorder_card";
 import { sendAnew } from "./sending";
@@ -28,7 +28,7 @@ export default function RecordPage(): JSX.Element {
   useEffect(() => {
     read();
     void findCutOff();
-    void askToPersist();
+    void measureRoom();
     return onChange(read);
   }, [owner]);
   useSignalEffect(() => {

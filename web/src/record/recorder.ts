@@ -2,6 +2,7 @@ import { signal } from "@preact/signals";
 import { account } from "../api/session";
 import { formatTime } from "../format";
 import { t } from "../strings";
+import { askToPersist } from "./keeping";
 import { sendAnew } from "./sending";
 import { bestType } from "./sound";
 import { add, append, change, remove, soundOf, whileRecording, type Recording } from "./store";
@@ -55,13 +56,15 @@ export async function begin(): Promise<void> {
     uploadUrl: null,
     fileName: null,
   };
-  void stayAwake();
+  const awake = stayAwake();
+  void askToPersist();
   underWay.value = true;
   await whileRecording(recording.id, () => record(recording, heard)).catch((error: unknown) => {
     trouble.value = isFull(error) ? "full" : "unsupported";
   });
   for (const track of heard.getTracks()) track.stop();
   underWay.value = false;
+  void awake.then((lock) => lock?.release());
   stream.value = current.value = recorder = null;
   phase.value = "idle";
 }
@@ -164,8 +167,8 @@ async function finish(recording: Recording, lost: Blob[]): Promise<void> {
 
 const isFull = (error: unknown): boolean => error instanceof DOMException && error.name === "QuotaExceededError";
 
-async function stayAwake(): Promise<void> {
+async function stayAwake(): Promise<WakeLockSentinel | undefined> {
   const locks = navigator.wakeLock as WakeLock | undefined;
   // A phone that is refused this records on as long as it is not put away.
-  await locks?.request("screen").catch(() => undefined);
+  return locks?.request("screen").catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-import { signal, useSignalEffect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { href } from "../router";
 import { t } from "../strings";
@@ -6,14 +6,15 @@ import { t } from "../strings";
 /** Whether this page is recording, whatever one looks at on it. */
 export const underWay = signal(false);
 
+effect(() => {
+  if (!underWay.value) return;
+  const stay = (event: Event): void => event.preventDefault();
+  addEventListener("beforeunload", stay);
+  return () => removeEventListener("beforeunload", stay);
+});
+
 /** The way back to the recorder. */
 export function RecordingUnderWay(): JSX.Element | null {
-  useSignalEffect(() => {
-    if (!underWay.value) return;
-    const stay = (event: Event): void => event.preventDefault();
-    addEventListener("beforeunload", stay);
-    return () => removeEventListener("beforeunload", stay);
-  });
   if (!underWay.value) return null;
   return (
     <a class="under-way" href={href("record")}>
