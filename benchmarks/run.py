@@ -45,6 +45,8 @@ def main() -> None:
     subprocess.run([sys.executable, HERE / "bench_video.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_batches.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_recordings.py"], check=True)
+    subprocess.run([sys.executable, HERE / "bench_sync.py"], check=True)
+    subprocess.run([sys.executable, HERE / "bench_rows.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_server.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_events.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_hosts.py"], check=True)

@@ -182,8 +182,8 @@ def test_killed_anywhere_while_it_is_sent_it_is_there_once_in_the_end(tmp_path):
         assert (done.recordings / f"{ONE}.wav").read_bytes() == SOUND
         found = [one for one in there.rglob("*.wav") if one.is_file()]
         assert [one.read_bytes() for one in found] == [SOUND]
-    # Queued, counted as begun, told to be uploading, its part saved, uploaded, not queued.
-    assert reached >= 15
+    # Queued, counted as begun, told to be uploading, uploaded, not queued.
+    assert reached >= 12
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_what_is_renamed_was_synced_and_its_directory_is_before_it_is_announced(
 
     def watched_unlink(path: Path, **more: int) -> None:
         unlink(path, **more)
-        # A name that is there again after a power cut is found and mended, if it is an unfinished one.
-        if not Path(path).name.endswith(".partial"):
+        # These may be there again after a power cut: what is unfinished, or was uploaded, is mended.
+        if not Path(path).name.endswith(".partial") and Path(path).parent.name != "queue":
             unsynced_directories.add(Path(path).parent)
 
     monkeypatch.setattr(os, "fsync", watched_fsync)

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,6 +25,7 @@ from haulier.errors import (
     ValidationError,
 )
 from haulier.journeys.recording.durable import try_lock
+from haulier.journeys.recording.shelf import Shelf
 from recordings import SetClock, new_id, wav
 
 KIB = 1 << 10
@@ -437,3 +440,21 @@ async def test_other_files_are_left_alone(manager, clock):
     (manager.directory / "README").write_text("mine")
     assert await again(manager, clock).mend() == []
     assert (manager.directory / "ann/recordings/notes.txt").exists()
+
+
+async def test_changes_at_once_are_all_made(manager):
+    """Each is made of what was there, though the disk is waited for by all at once."""
+    one = (await manager.save_recording("ann", new_id(), wav(), "0")).recording_id
+    await manager.queue_for_upload("ann", one)
+
+    def count(shelf):
+        for _ in range(10):
+            shelf.change_entry(one, lambda entry: replace(entry, attempts=entry.attempts + 1))
+            shelf.change(one, lambda found: replace(found, mode=str(int(found.mode) + 1)))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(count, [Shelf(manager.directory, "ann") for _ in range(4)]))
+    [entry] = await manager.get_upload_queue("ann")
+    found = await manager.get_recording("ann", one)
+    assert (entry.attempts, found.mode) == (40, "40")
+    assert not list((manager.directory / "ann").rglob(".*.partial"))

@@ -42,20 +42,27 @@ def prepare(path: Path, content: Mapping[str, Any]) -> Path:
     return partial
 
 
-def publish(partial: Path, path: Path, observe: Observe, step: str) -> None:
-    """Give a prepared file its name, for good; raises OSError."""
+def publish(
+    partial: Path, path: Path, observe: Observe, step: str, *, is_told: bool = True
+) -> None:
+    """Give a prepared file its name; raises OSError.
+
+    For good, unless it is not told to anybody: then it may be the old one after a power cut.
+    """
     observe(f"{step} prepared")
     partial.replace(path)
     observe(f"{step} renamed")
-    sync_directory(path.parent)
+    if is_told:
+        sync_directory(path.parent)
     observe(f"{step} kept")
 
 
-def remove(path: Path, observe: Observe, step: str) -> None:
-    """Remove a file for good; nothing happens when there is none; raises OSError."""
+def remove(path: Path, observe: Observe, step: str, *, is_told: bool = True) -> None:
+    """Remove a file, as `publish` names one; nothing happens when there is none; raises OSError."""
     path.unlink(missing_ok=True)
     observe(f"{step} unlinked")
-    sync_directory(path.parent)
+    if is_told:
+        sync_directory(path.parent)
 
 
 def move(path: Path, target: Path, observe: Observe, step: str) -> None:

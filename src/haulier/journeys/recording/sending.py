@@ -26,7 +26,7 @@ from haulier.errors import (
     UnknownReference,
 )
 from haulier.files.reception import ONLY_NEW
-from haulier.store.base import MultipartStore, ObjectInfo, Store
+from haulier.store.base import MultipartStore, ObjectInfo, ObjectOptions, Store
 from haulier.store.wrappers import Retrying
 from haulier.transfer.sessions.engine import NewUpload, SessionEngine
 from haulier.transfer.source_file import SourceFile
@@ -155,6 +155,9 @@ class Bucket:
         url = f"{self._store.url}/{key}"
         if await _is_there(self._store, key, recording):
             return url
+        if recording.file_size <= _PART_BYTES and "upload_id" not in progress:
+            await self._send_whole(recording, key, path)
+            return url
         handler = StreamingUploadHandler(self._store)
         upload_id = await self._upload(handler, key, recording, progress)
         # Before its first part: an upload of which nobody knows can't be gone on with, or ended.
@@ -181,14 +184,20 @@ class Bucket:
                 return await handler.resume_multipart_upload(progress)
             except NoSuchUpload:
                 pass
+        options = _options_of(recording)
         return await handler.start_multipart_upload(
-            key,
-            content_type=mime_type_of(recording.file_name) or UNKNOWN_TYPE,
-            metadata={
-                "mode": recording.mode.encode("ascii", "backslashreplace").decode(),
-                "checksum": recording.checksum,
-            },
+            key, content_type=options.content_type, metadata=options.metadata
         )
+
+    async def _send_whole(self, recording: Recording, key: str, path: Path) -> None:
+        """Send one that is no larger than a part by one request."""
+        body = await asyncio.to_thread(path.read_bytes)
+        try:
+            await self._store.put(key, body, options=_options_of(recording), if_none_match=True)
+        except ObjectExists:
+            # Another device brought it meanwhile, or the answer to an attempt was lost.
+            if not await _is_there(self._store, key, recording):
+                raise
 
 
 class RemoteServer:
@@ -237,6 +246,16 @@ class RemoteServer:
         if not await _is_there(self._known, key, recording):
             raise ServiceFault(f"{url} is not there although it was sent")
         return url
+
+
+def _options_of(recording: Recording) -> ObjectOptions:
+    return ObjectOptions(
+        content_type=mime_type_of(recording.file_name) or UNKNOWN_TYPE,
+        metadata={
+            "mode": recording.mode.encode("ascii", "backslashreplace").decode(),
+            "checksum": recording.checksum,
+        },
+    )
 
 
 async def _is_there(store: Store, key: str, recording: Recording) -> bool:

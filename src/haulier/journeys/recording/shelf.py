@@ -16,7 +16,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +42,10 @@ _JSON = ".json"
 # Two changes within one tick of the clock of a file system look like one.
 _RACY_NS = 100_000_000
 
+_WRITTEN_AT_ONCE = 16
+
 _Stamp = tuple[int, int, int]
+R = TypeVar("R", Recording, QueueEntry)
 
 
 class Shelf:
@@ -125,30 +129,63 @@ class Shelf:
         return self.recordings / recording.file_name
 
     def change(
-        self, recording_id: str, change: Callable[[Recording], Recording | None]
+        self,
+        recording_id: str,
+        change: Callable[[Recording], Recording | None],
+        *,
+        is_told: bool = True,
     ) -> Recording:
         """Write what `change` makes of a recording, and return it; None leaves it as it is.
 
         Raises:
             FileNotFoundError: there is none of that id.
         """
-        with self.locked():
+        path = self.metadata_path(recording_id)
+        while True:
             found = self.get(recording_id)
             changed = change(found)
             if changed is None or changed == found:
                 return found
-            self.put(changed)
-            return changed
+            if self._swap(path, found, changed, "metadata", is_told=is_told):
+                return changed
+
+    def change_entry(
+        self, recording_id: str, change: Callable[[QueueEntry | None], QueueEntry | None]
+    ) -> QueueEntry | None:
+        """Write what `change` makes of an entry, and return it; None leaves all as it is.
+
+        It is told to nobody: after a power cut it may be as it was before.
+        """
+        path = self.entry_path(recording_id)
+        while True:
+            found = _read_or_none(path, QueueEntry)
+            changed = change(found)
+            if changed is None or self._swap(path, found, changed, "entry", is_told=False):
+                return changed
+
+    def _swap(self, path: Path, found: R | None, changed: R, step: str, *, is_told: bool) -> bool:
+        """Write a record, unless it is not any more as it was found; tell whether it was written.
+
+        The disk is waited for without the lock, so that many can be written at once.
+        """
+        prepared = prepare(path, changed.to_json())
+        try:
+            with self.locked():
+                if _read_or_none(path, type(changed)) != found:
+                    return False
+                publish(prepared, path, self.observe, step, is_told=False)
+        except FileNotFoundError:  # taken for a dead one's by a process that began meanwhile
+            return False
+        finally:
+            prepared.unlink(missing_ok=True)
+        if is_told:
+            sync_directory(path.parent)
+        return True
 
     def put(self, recording: Recording) -> None:
         """Write metadata; the lock is held."""
         path = self.metadata_path(recording.recording_id)
         publish(prepare(path, recording.to_json()), path, self.observe, "metadata")
-
-    def put_entry(self, entry: QueueEntry) -> None:
-        """Write an entry of the queue."""
-        path = self.entry_path(entry.recording_id)
-        publish(prepare(path, entry.to_json()), path, self.observe, "entry")
 
     def enqueue(self, recording: Recording) -> QueueEntry:
         """Have it sent; what waits already goes on waiting. The lock is held."""
@@ -156,15 +193,31 @@ class Shelf:
         with suppress(FileNotFoundError, ValueError):
             return read_json(path, QueueEntry)
         entry = QueueEntry(recording_id=recording.recording_id, queued_at=self.now())
-        self.put_entry(entry)
+        publish(prepare(path, entry.to_json()), path, self.observe, "entry")
         return entry
 
-    def drop_entry(self, recording_id: str) -> bool:
+    def enqueue_all(self, recordings: Iterable[Recording]) -> None:
+        """Have many sent; what waits already goes on waiting."""
+        now = self.now()
+
+        def enqueue(recording: Recording) -> None:
+            entry = QueueEntry(recording_id=recording.recording_id, queued_at=now)
+            self.change_entry(
+                recording.recording_id, lambda found: entry if found is None else None
+            )
+
+        self.make()
+        # A disk that is asked to keep several files at once does so in little more time.
+        with ThreadPoolExecutor(_WRITTEN_AT_ONCE) as threads:
+            list(threads.map(enqueue, recordings))
+        sync_directory(self.queue)
+
+    def drop_entry(self, recording_id: str, *, is_told: bool = True) -> bool:
         """Take it out of the queue; False when it was not there. The lock is held."""
         path = self.entry_path(recording_id)
         if not path.exists():
             return False
-        remove(path, self.observe, "entry")
+        remove(path, self.observe, "entry", is_told=is_told)
         return True
 
     def set_uploaded(self, recording_id: str, location: str | None) -> Recording:
@@ -177,7 +230,8 @@ class Shelf:
 
         changed = self.change(recording_id, uploaded)
         with self.locked():
-            self.drop_entry(recording_id)
+            # What says that it is there outlives a power cut: an entry beside that is forgotten.
+            self.drop_entry(recording_id, is_told=False)
         return changed
 
     def set_processing(self, recording_id: str, job_id: str) -> Recording:
@@ -241,9 +295,6 @@ class Shelf:
         return name
 
 
-R = TypeVar("R", Recording, QueueEntry)
-
-
 def read_json(path: Path, kind: type[R]) -> R:
     """Read a record.
 
@@ -258,6 +309,13 @@ def read_json(path: Path, kind: type[R]) -> R:
     if found.recording_id != path.name.removesuffix(_JSON):
         raise ValueError(f"it speaks of {found.recording_id}")
     return found
+
+
+def _read_or_none(path: Path, kind: type[R]) -> R | None:
+    try:
+        return read_json(path, kind)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import TracebackType
@@ -31,7 +30,7 @@ from haulier.errors import (
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.saving import checksum_of
 from haulier.journeys.recording.sending import Sender
-from haulier.journeys.recording.shelf import Shelf, read_json
+from haulier.journeys.recording.shelf import Shelf
 from haulier.store.local_files import in_thread, system_errors
 
 # Trying again would not help, whatever the network does.
@@ -82,7 +81,7 @@ class Syncing:
         *,
         process: Process = _process_nothing,
         count: Count = _count_nothing,
-        at_once: int = 4,
+        at_once: int = 8,
         poll_s: float = 5,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -120,9 +119,7 @@ class Syncing:
             queued = shelf.entries()
             new = [one for one in waiting if one.recording_id not in queued]
             if new:
-                with shelf.locked():
-                    for one in new:
-                        shelf.enqueue(one)
+                shelf.enqueue_all(new)
             return [one.recording_id for one in waiting]
 
         with system_errors("recordings"):
@@ -267,20 +264,20 @@ class Syncing:
         progress: dict[str, Any] | None = None,
         error: HaulierError | None = None,
     ) -> None:
-        def change() -> None:
-            with shelf.locked(), suppress(FileNotFoundError, ValueError):
-                entry = read_json(shelf.entry_path(recording_id), QueueEntry)
-                if progress is not None:
-                    entry = replace(entry, progress=progress)
-                if error is not None:
-                    entry = replace(
-                        entry,
-                        last_error=error.message,
-                        not_before=self._now() + backoff_after(entry.attempts),
-                    )
-                shelf.put_entry(entry)
+        def changed(entry: QueueEntry | None) -> QueueEntry | None:
+            if entry is None:
+                return None
+            if progress is not None:
+                entry = replace(entry, progress=progress)
+            if error is not None:
+                entry = replace(
+                    entry,
+                    last_error=error.message,
+                    not_before=self._now() + backoff_after(entry.attempts),
+                )
+            return entry
 
-        await self._do(change)
+        await self._do(lambda: shelf.change_entry(recording_id, changed))
 
     async def _do(self, work: Callable[[], T]) -> T:
         def guarded(_stop: object) -> T:
@@ -292,9 +289,17 @@ class Syncing:
 
 def _begin(shelf: Shelf, recording: Recording, now: datetime) -> QueueEntry:
     """Count the attempt, then say that it is under way."""
-    with shelf.locked():
-        entry = shelf.enqueue(recording)
-        entry = replace(entry, attempts=entry.attempts + 1)
-        shelf.put_entry(entry)
-    shelf.change(recording.recording_id, lambda one: one.moved_to(RecordingStatus.UPLOADING, now))
+    new = QueueEntry(recording_id=recording.recording_id, queued_at=now)
+
+    def counted(found: QueueEntry | None) -> QueueEntry:
+        entry = found or new
+        return replace(entry, attempts=entry.attempts + 1)
+
+    entry = shelf.change_entry(recording.recording_id, counted)
+    assert entry is not None
+    shelf.change(
+        recording.recording_id,
+        lambda one: one.moved_to(RecordingStatus.UPLOADING, now),
+        is_told=False,
+    )
     return entry
