@@ -66,8 +66,10 @@ def test_programs_get_a_record_for_each_file(haulier, chat, files):
 
 
 def test_what_max_has_already_is_not_uploaded_again(haulier, chat, files):
-    for to in ("max:-7", "max:1"):
-        haulier("send", "--to", to, "letter.txt")
+    sent = [haulier.json("send", "--to", to, "letter.txt") for to in ("max:-7", "max:1")]
+    told = [one["metadata"] for [one] in sent]
+    assert [one["reused"] for one in told] == [False, True]
+    assert [one["checksum"] is None for one in told] == [False, True]
     assert chat.state.count("POST", "/uploads") == 1
     assert len(chat.state.messages) == 2
     chat.state.media.clear()  # forgotten: it is uploaded once more

@@ -159,6 +159,7 @@ class _Max:
             "size": sent.size_bytes,
             "checksum": sent.checksum,
             "message_id": sent.message.mid if sent.message else None,
+            "reused": sent.is_reused,
             "warnings": list(sent.warnings),
         }
         where = f"max:{self._to}/{sent.message.mid}" if sent.message else None

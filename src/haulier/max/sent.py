@@ -22,7 +22,7 @@ class SentFile:
 
     Attributes:
         name, mime_type, size_bytes, type: as it was sent; None where that was not found out.
-        checksum: `crc64nvme:…` of what was sent.
+        checksum: `crc64nvme:…` of what was sent; None where MAX had it already (`is_reused`).
         token: sends it again without an upload.
         message: which it is in; None when it could not be sent.
         warnings: what does not fit together, such as name and content.
@@ -37,6 +37,7 @@ class SentFile:
     token: str | None = None
     message: Message | None = None
     warnings: tuple[str, ...] = ()
+    is_reused: bool = False
     error: errors.HaulierError | None = None
 
 
@@ -81,4 +82,5 @@ def told_of(
         token=None if uploaded is None else uploaded.token,
         message=message,
         warnings=file.warnings,
+        is_reused=uploaded is not None and uploaded.is_reused,
     )
