@@ -44,6 +44,7 @@ def main() -> None:
     subprocess.run([sys.executable, HERE / "bench_types.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_video.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_batches.py"], check=True)
+    subprocess.run([sys.executable, HERE / "bench_delivery.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_recordings.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_sync.py"], check=True)
     subprocess.run([sys.executable, HERE / "bench_rows.py"], check=True)

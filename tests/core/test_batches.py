@@ -89,6 +89,27 @@ def test_a_hundred_files_are_near_the_bound() -> None:
     assert len(plan_batches(sizes, most_bytes=20 << 20, most_files=10)) <= bound + 1
 
 
+MIB = 1 << 20
+# Photos, clips, whatever fits, and large ones with small ones that fill their gaps.
+KINDS = {
+    "photos": lambda chance: chance.randint(1, 4 * MIB),
+    "clips": lambda chance: chance.randint(4 * MIB, 11 * MIB),
+    "all": lambda chance: chance.randint(1, 20 * MIB),
+    "gaps": lambda chance: chance.randint(*chance.choice([(1, MIB), (8 * MIB, 20 * MIB)])),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_thousand_random_cases_are_within_five_percent_of_the_bound(kind: str) -> None:
+    chance = random.Random(kind)
+    ours = bound = 0
+    for _ in range(250):
+        sizes = [KINDS[kind](chance) for _ in range(chance.randint(1, 40))]
+        ours += len(plan_batches(sizes, most_bytes=20 * MIB, most_files=10))
+        bound += fewest_possible(sizes, most_bytes=20 * MIB, most_files=10)
+    assert ours <= 1.05 * bound
+
+
 def test_slots_are_kept_for_the_many_small() -> None:
     sizes = [14, 14, *[1] * 10]
     assert len(plan_batches(sizes, most_bytes=20, most_files=6)) == 2

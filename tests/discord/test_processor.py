@@ -111,6 +111,20 @@ async def test_a_text_too_long_for_one_message_goes_on_in_the_next(
     assert shown == ["Done.\n<https://example.org/post>", "…", "…"]
 
 
+async def test_a_status_that_somebody_deleted_stops_nothing(
+    server: DiscordServer, channel: Any, photo: Photo, processor: DiscordUploadProcessor
+) -> None:
+    status = DiscordStatusLine(Place(channel), interval_s=0.0)
+    await status.tell("Found 1 file.")
+    server.state.messages.clear()
+    ledger = MemoryLedger()
+    result = await processor.deliver(
+        [photo("a.jpg")], channel, "discord", ledger=ledger, status=status
+    )
+    assert result.success
+    assert arrived(server) == [["a.jpg"]]
+
+
 async def test_a_link_that_leaves_no_room_is_left_out(server: DiscordServer, channel: Any) -> None:
     status = DiscordStatusLine(Place(RequestPlace(channel, footer=f"<https://{'x' * 1950}>")))
     text = "Uploading batch 1 of 3…" * 4
