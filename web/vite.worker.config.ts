@@ -4,7 +4,8 @@ import { defineConfig } from "vite";
 
 const outDir = process.env.HAULIER_WEB_OUT ?? "../src/haulier/server/web";
 
-// All that was built but the worker itself and the page, whose address is that of its folder.
+// All that was built but the worker itself, what strangers' pages run, and the page, whose address
+// is that of its folder.
 const folders = ["", "assets/", "icons/"];
 const built = folders
   .flatMap((folder) =>
@@ -12,7 +13,7 @@ const built = folders
       .filter((entry) => entry.isFile())
       .map((entry) => folder + entry.name),
   )
-  .filter((name) => name !== "sw.js")
+  .filter((name) => name !== "sw.js" && name !== "send.js")
   .sort();
 const content = createHash("sha256");
 for (const name of built) content.update(`${name}\n`).update(readFileSync(`${outDir}/${name}`));

@@ -94,6 +94,7 @@ MATRIX = {
     ("HEAD", "/"): Row(OPEN(200)),
     ("GET", "/manifest.webmanifest"): Row(OPEN(200)),
     ("GET", "/sw.js"): Row(OPEN(200)),
+    ("GET", "/send.js"): Row(OPEN(200)),
     ("GET", "/icons/{name}"): Row(OPEN(404)),
     ("GET", "/assets/{name}"): Row(OPEN(404)),
     ("GET", "/health/live"): Row(OPEN(200)),

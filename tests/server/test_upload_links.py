@@ -353,6 +353,7 @@ async def test_a_password_by_form_and_by_header(world):
     assert statuses[-1] == 429
 
 
+OUR_SCRIPT = '<script src="../send.js" defer></script>'
 HOSTILE = ["<script>alert(1)</script>.bin", '"><img src=x onerror=alert(1)>.png', "a\r\nX-Evil: 1"]
 
 
@@ -368,7 +369,7 @@ async def test_names_and_titles_are_shown_and_never_run(world, name):
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
     hostile = await world.anyone.post(where, content=body.encode(), headers=kind)
     for answer in (page, sent, hostile):
-        assert "<script" not in answer.text
+        assert "<script" not in answer.text.replace(OUR_SCRIPT, "", 1)
         assert "<img" not in answer.text
         assert "x-evil" not in answer.headers
         policy = answer.headers["content-security-policy"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from running_server import Server
 from web_files import jpeg, put
@@ -115,15 +115,66 @@ def test_strangers_bring_files_into_a_folder(visitors: Visitors, server, tmp_pat
         (tmp_path / name).write_text(name)
     stranger.get_by_label("Files").set_input_files([tmp_path / name for name in names])
     stranger.get_by_role("button", name="Send").click()
-    expect(stranger.get_by_text("two.txt")).to_be_visible()
+    sent = stranger.get_by_role("listitem")
+    for name in names:
+        expect(sent.filter(has_text=name)).to_contain_text("Arrived")
+    (tmp_path / "three.txt").write_text("")
+    (tmp_path / "four.txt").write_text("one too many")
+    for name in ("three.txt", "four.txt"):
+        stranger.get_by_label("Files").set_input_files(tmp_path / name)
+        stranger.get_by_role("button", name="Send").click()
+    expect(sent.filter(has_text="three.txt")).to_contain_text("Arrived")
+    expect(sent.filter(has_text="four.txt").locator(".failed")).not_to_be_empty()
     assert "run" not in (page.title(), stranger.title())
 
     query = {"folder_id": folder_id}
     found = httpx2.get(f"{server.url}/api/files", params=query, headers=server.headers()).json()
-    assert sorted(one["name"] for one in found["items"]) == names
+    assert sorted(one["name"] for one in found["items"]) == sorted([*names, "three.txt"])
     page.keyboard.press("Escape")
     dialog = sharing(page, "guests")
-    expect(dialog.get_by_text("2 of 3 files came")).to_be_visible()
+    expect(dialog.get_by_text("3 of 3 files came")).to_be_visible()
+
+
+def test_a_stranger_without_script_sends_files_by_the_form(visitors: Visitors, server):
+    folder_id = make_folder(server, "plain")
+    url = f"{server.url}/api/folders/{folder_id}/upload-links"
+    link = httpx2.post(url, json={"password": SECRET}, headers=server.headers()).json()["url"]
+    stranger = visitors.open(java_script_enabled=False)
+    stranger.goto(link)
+    stranger.get_by_label("Password").fill(SECRET)
+    stranger.keyboard.press("Enter")
+    file = {"name": "plain.txt", "mimeType": "text/plain", "buffer": b"plain"}
+    stranger.get_by_label("Files").set_input_files(file)
+    stranger.get_by_role("button", name="Send").click()
+    expect(stranger.get_by_role("definition")).to_have_text("plain.txt")
+
+
+def test_what_a_stranger_sends_goes_on_after_a_cut(visitors: Visitors, server):
+    folder_id = make_folder(server, "cut")
+    url = f"{server.url}/api/folders/{folder_id}/upload-links"
+    link = httpx2.post(url, json={}, headers=server.headers()).json()["url"]
+    stranger = visitors.open()
+    cuts: list[str] = []
+
+    def cut(route: Route) -> None:
+        if route.request.method == "PATCH" and len(cuts) < 2:
+            cuts.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    stranger.route("**/tus/**", cut)
+    stranger.goto(link)
+    content = b"0123456789" * 10_000
+    file = {"name": "long.txt", "mimeType": "text/plain", "buffer": content}
+    stranger.get_by_label("Files").set_input_files(file)
+    stranger.get_by_role("button", name="Send").click()
+    expect(stranger.get_by_role("listitem")).to_contain_text("Arrived")
+    # The same upload is gone on with: there is one file.
+    assert len(set(cuts)) == 1
+    query = {"folder_id": folder_id}
+    found = httpx2.get(f"{server.url}/api/files", params=query, headers=server.headers()).json()
+    assert [(one["name"], one["size"]) for one in found["items"]] == [("long.txt", len(content))]
 
 
 def test_somebody_is_let_in_by_name_and_shown_out(visitors: Visitors, server):

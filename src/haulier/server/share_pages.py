@@ -1,4 +1,4 @@
-"""The small pages of share links: no script, nothing from elsewhere, readable on a phone."""
+"""The small pages of links: nothing from elsewhere, good without script, readable on a phone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from haulier.core.mime import UNKNOWN_TYPE, kind_of
 from haulier.core.shares import Share
 from haulier.core.units import format_size
 from haulier.core.upload_links import UploadLink
-from haulier.server.share_style import POLICY, STYLE
+from haulier.server.share_style import POLICY, SCRIPTED_POLICY, STYLE
 
 _SEND = "Send files"
 _HEADERS = {
@@ -51,8 +51,14 @@ def file_page(
     return _page(stored.name, f"{_facts(told)}{link}", lead)
 
 
-def upload_page(link: UploadLink, token: str) -> HTMLResponse:
-    """Return the page with a form for files, which tells nothing of the folder."""
+def upload_page(link: UploadLink, token: str, *, scripted: bool) -> HTMLResponse:
+    """Return the page with a form for files, which tells nothing of the folder.
+
+    Args:
+        link: by which they come.
+        token: what is in the link.
+        scripted: whether the web app's script may send them one by one, and go on after a cut.
+    """
     told = []
     if link.max_files is not None:
         told.append(("Files left", str(link.max_files - link.files)))
@@ -60,7 +66,14 @@ def upload_page(link: UploadLink, token: str) -> HTMLResponse:
         told.append(("Room left", format_size(link.max_bytes - link.size_bytes)))
     if link.expires_at is not None:
         told.append(("Until", _shown(link.expires_at)))
-    return _page(link.title or _SEND, f"{_facts(told)}{_form(token)}", _kind("upload"))
+    body = f"{_facts(told)}{_form(token)}"
+    if not scripted:
+        return _page(link.title or _SEND, body, _kind("upload"))
+    page = _page(
+        link.title or _SEND, f'{body}<script src="../send.js" defer></script>', _kind("upload")
+    )
+    page.headers["Content-Security-Policy"] = SCRIPTED_POLICY
+    return page
 
 
 def arrived_page(
@@ -76,7 +89,9 @@ def arrived_page(
 
 def _form(token: str) -> str:
     return (
-        f'<form method="post" enctype="multipart/form-data" action="{escape(token)}/files">'
+        f'<form method="post" enctype="multipart/form-data" action="{escape(token)}/files" '
+        f'data-tus="{escape(token)}/tus/" data-arrived="Arrived" '
+        'data-failed="This did not arrive. Choose it again to go on.">'
         '<label for="files">Files</label>'
         '<input id="files" name="files" type="file" multiple required><button>Send</button></form>'
     )

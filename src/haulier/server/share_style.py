@@ -68,6 +68,11 @@ STYLE = (
     "background:var(--accent);color:var(--on-accent);text-decoration:none;cursor:pointer}"
     "a.main:hover,button:hover{background:var(--accent-hover)}"
     ":focus-visible{outline:2px solid var(--accent);outline-offset:2px}"
+    "ul{display:flex;flex-direction:column;gap:.8rem;width:100%;margin:0;padding:0;list-style:none}"
+    "ul:empty{display:none}li{display:flex;flex-wrap:wrap;justify-content:space-between;"
+    "gap:.3rem 1rem;text-align:left}li span{overflow-wrap:anywhere}"
+    "li span+span{color:var(--muted)}li .failed{color:var(--danger)}"
+    "progress{width:100%;height:6px;accent-color:var(--accent)}"
     "[role=alert]{color:var(--danger)}"
     + "".join(
         f".{name}::before{{mask:{_picture(strokes)} center/contain no-repeat}}"
@@ -79,3 +84,4 @@ POLICY = (
     "img-src data:; "
     f"style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'"
 )
+SCRIPTED_POLICY = f"{POLICY}; script-src 'self'; connect-src 'self'"

@@ -108,7 +108,7 @@ async def upload_link_page(token: str, request: Request, services: TheServices) 
         return dead_page()
     if not _may_pass(services, link, request):
         return password_page()
-    return upload_page(link, token)
+    return upload_page(link, token, scripted=services.settings.server.web_app)
 
 
 @router.post("/u/{token}", response_class=Response)

@@ -116,6 +116,10 @@ def make_router(built: Path = _BUILT) -> APIRouter:
     async def worker(accepted: Accepted = "", if_none_match: IfNoneMatch = None) -> Response:
         return await top.answer("sw.js", accepted, if_none_match)
 
+    @router.get("/send.js")
+    async def sending(accepted: Accepted = "", if_none_match: IfNoneMatch = None) -> Response:
+        return await top.answer("send.js", accepted, if_none_match)
+
     @router.get("/icons/{name}")
     async def icon(
         name: str, accepted: Accepted = "", if_none_match: IfNoneMatch = None
