@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import socket
 import sqlite3
 import threading
 
@@ -36,6 +39,22 @@ async def test_postgres_that_went_away_is_told_and_found_again(own_postgres):
             assert told.value.retry_after_s
         await asyncio.to_thread(own_postgres.start)
         assert [user.name for user in await accounts.list(None, 9)] == ["ann"]
+
+
+@pytest.mark.servers
+async def test_a_database_whose_host_vanished_is_given_up_soon(empty_postgres):
+    def look(tx):
+        # What a host that is switched off does can't be had here: that the system was told.
+        descriptor = tx._connection.connection.driver_connection.fileno()
+        with socket.socket(fileno=os.dup(descriptor)) as link:
+            tcp = functools.partial(link.getsockopt, socket.IPPROTO_TCP)
+            asked_s = tcp(socket.TCP_KEEPIDLE) + tcp(socket.TCP_KEEPINTVL) * tcp(socket.TCP_KEEPCNT)
+            return asked_s, tcp(socket.TCP_USER_TIMEOUT) / 1000
+
+    async with await Catalog.open(empty_postgres) as catalog:
+        idle_s, sending_s = await catalog.read(look)
+    assert 0 < idle_s <= 30
+    assert 0 < sending_s <= 30
 
 
 async def test_a_file_that_others_keep_busy_will_be_free_again(tmp_path, monkeypatch):

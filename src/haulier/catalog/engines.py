@@ -41,6 +41,13 @@ _POSTGRES_PLANNING = {
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }
+# A host that vanished says nothing, and the system alone would wait for it a quarter of an hour.
+_WHEN_SILENT = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 _DISK_FULL_SQLSTATE = "53100"
 _CONFLICT_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 # Shutting down, crashed, starting up; no connection left.
@@ -144,7 +151,11 @@ def postgres_engine(url: URL) -> Engine:
             pool_size=POSTGRES_CONNECTIONS,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "haulier"},
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "haulier",
+                **_WHEN_SILENT,
+            },
         )
     except ModuleNotFoundError as error:
         raise MissingExtra(
