@@ -7,6 +7,7 @@ is lost and none is done to double effect.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import random
@@ -21,6 +22,7 @@ import pytest
 from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import Role
 from haulier.core.jobs import JobState
+from haulier.core.sessions.session import SessionStatus
 from haulier.files.accounts import Accounts
 from haulier.files.tokens import Tokens
 from hosts import SECRET, Site, running_site
@@ -37,12 +39,13 @@ AWAY = (aiohttp.ClientError, asyncio.TimeoutError, ConnectionError)
 
 @dataclass
 class Uploader:
-    """One user with one file, who goes on from what the server says until the file is there."""
+    """A user with one file after the other, who goes on from what the server says until it is there."""
 
     number: int
     token: str
     url: str
     acknowledged: Callable[[], None]
+    turn: int = 0
     in_chunks: bool = False
     location: str | None = None
     offset: int = 0
@@ -52,14 +55,12 @@ class Uploader:
     data: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        chance = random.Random(self.number)
+        chance = random.Random(f"{self.number} {self.turn}")
         self.data = chance.randbytes(chance.randrange(1, 400_000))
         self.piece = max(1, len(self.data) // 3 + 1)
         self.in_chunks = self.number % 4 == 0
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
+        self.name = f"{self.turn}.bin"
+        self.size, self.sha256 = len(self.data), hashlib.sha256(self.data).hexdigest()
 
     async def run(self, client: aiohttp.ClientSession) -> None:
         while self.file_id is None:
@@ -69,6 +70,7 @@ class Uploader:
             except AWAY:
                 self.interruptions += 1
                 await asyncio.sleep(0.2)
+        self.data = b""
 
     async def ask(self, client, method, where, wanted, **more):
         """Return the answer's headers and body; raise one of AWAY for what passes."""
@@ -82,8 +84,9 @@ class Uploader:
 
     async def _patch(self, client) -> None:
         if self.location is None:
-            size = {**TUS, "Upload-Length": str(len(self.data)), "Upload-Metadata": "filename YQ=="}
-            headers, _ = await self.ask(client, "POST", "/tus/", {201}, headers=size)
+            named = f"filename {base64.b64encode(self.name.encode()).decode()}"
+            told = {**TUS, "Upload-Length": str(self.size), "Upload-Metadata": named}
+            headers, _ = await self.ask(client, "POST", "/tus/", {201}, headers=told)
             self.location = "/tus/" + headers["Location"].rpartition("/")[2]
         headers, _ = await self.ask(client, "HEAD", self.location, {200}, headers=TUS)
         offset = int(headers["Upload-Offset"])
@@ -100,7 +103,7 @@ class Uploader:
 
     async def _chunk(self, client) -> None:
         if self.location is None:
-            told = {"name": "a", "size": len(self.data), "checksum": f"sha256:{self.sha256}"}
+            told = {"name": self.name, "size": self.size, "checksum": f"sha256:{self.sha256}"}
             _, body = await self.ask(client, "POST", "/api/files/upload/start", {201}, json=told)
             self.location = f"/api/files/upload/{json.loads(body)['session_id']}"
         _, body = await self.ask(client, "GET", self.location, {200})
@@ -121,8 +124,8 @@ class Uploader:
 
     async def _look(self, client) -> None:
         """Wait until the file is there: it may have to be verified first."""
-        _, body = await self.ask(client, "GET", "/api/files", {200})
-        items = json.loads(body)["items"]
+        _, body = await self.ask(client, "GET", "/api/files", {200}, params={"limit": "500"})
+        items = [one for one in json.loads(body)["items"] if one["name"] == self.name]
         assert len(items) <= 1, "one upload became two files"
         if not items:
             raise aiohttp.ClientError("not there yet")
@@ -231,73 +234,84 @@ class Chaos:
         await asyncio.to_thread(self.site.postgres.start)
 
 
-async def all_jobs_done(site: Site, count: int):
-    """Return the digests, once every job has ended; fails when one was lost."""
-    async with asyncio.timeout(120), await Catalog.open(site.postgres.url) as catalog:
+async def all_jobs_done(site: Site, files: int):
+    """Wait until every job has ended; fails when one was lost."""
+    async with asyncio.timeout(120 + files), await Catalog.open(site.postgres.url) as catalog:
         while True:
             states = await catalog.read(lambda tx: tx.jobs.count_by_state())
             if not states[JobState.PENDING] and not states[JobState.RUNNING]:
                 assert not states[JobState.FAILED]
-                return states[JobState.COMPLETED]
+                return
             await asyncio.sleep(0.2)
 
 
 async def go_through(site: Site, users: int, rounds: int) -> None:
     tokens = await make_users(site.postgres.url, users)
     chaos = Chaos(site, random.Random(21), rounds)
-    tell = lambda: chaos.acknowledgements.put_nowait(None)  # noqa: E731
-    uploaders = [Uploader(n, token, site.url, tell) for n, token in enumerate(tokens)]
-    listeners = [Listener(user) for user in uploaders[:LISTENERS]]
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as client:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        listening = [asyncio.create_task(one.run(client)) for one in listeners]
-        uploads = asyncio.gather(*(user.run(client) for user in uploaders))
         ending = asyncio.create_task(chaos.run())
-        await uploads
-        print(f"all uploaded after {loop.time() - began:.1f} s, faults so far {len(chaos.story)}")
-        if not ending.done():
-            # All are through: nobody acknowledges any more.
-            for _ in range(20 * 4 * rounds):
-                tell()
+        acknowledged = lambda: chaos.acknowledgements.put_nowait(None)  # noqa: E731
+
+        async def send_on(number: int, token: str) -> list[Uploader]:
+            sent: list[Uploader] = []
+            while not sent or not ending.done():
+                sent.append(Uploader(number, token, site.url, acknowledged, len(sent)))
+                await sent[-1].run(client)
+            return sent
+
+        listeners = [
+            Listener(Uploader(n, token, site.url, acknowledged))
+            for n, token in enumerate(tokens[:LISTENERS])
+        ]
+        listening = [asyncio.create_task(one.run(client)) for one in listeners]
+        uploads = await asyncio.gather(*(send_on(n, token) for n, token in enumerate(tokens)))
         await ending
         assert sorted(set(chaos.story)) == ["postgres", "redis", "server", "worker"]
-        assert sum(user.interruptions for user in uploaders), "nothing was interrupted"
+        files = [upload for sent in uploads for upload in sent]
+        interruptions = sum(upload.interruptions for upload in files)
+        assert interruptions, "nothing was interrupted"
 
-        for user in uploaders:
-            assert hashlib.sha256(await user.fetch(client)).hexdigest() == user.sha256
-        await all_jobs_done(site, users)
+        for upload in files:
+            assert hashlib.sha256(await upload.fetch(client)).hexdigest() == upload.sha256
+        await all_jobs_done(site, len(files))
         async with asyncio.timeout(60):
-            while any(one.user.file_id not in one.known for one in listeners):
-                await asyncio.sleep(0.1)
+            for listener, sent in zip(listeners, uploads, strict=False):
+                while not {upload.file_id for upload in sent} <= listener.known:
+                    await asyncio.sleep(0.1)
         for one in listening:
             one.cancel()
         await asyncio.gather(*listening, return_exceptions=True)
     print(
-        f"interruptions: {sum(user.interruptions for user in uploaders)}, faults: {chaos.story}, "
+        f"files: {len(files)}, interruptions: {interruptions}, faults: {chaos.story}, "
         f"resets: {sum(one.resets for one in listeners)}, "
         f"connections of listeners broken: {sum(one.breaks for one in listeners)}"
     )
-    await nothing_was_doubled(site, uploaders)
+    await nothing_was_doubled(site, uploads)
 
 
-async def nothing_was_doubled(site: Site, uploaders: list[Uploader]) -> None:
-    def look(tx, name, file_id):
-        user = tx.users.by_name(name)
-        return user, tx.stored.get(file_id), tx.jobs.of_subject(file_id)
-
+async def nothing_was_doubled(site: Site, uploads: list[list[Uploader]]) -> None:
     async with await Catalog.open(site.postgres.url) as catalog:
-        for user in uploaders:
-            found, stored, jobs = await catalog.read(
-                lambda tx, user=user: look(tx, f"user{user.number}", user.file_id)
-            )
-            assert (stored.version, stored.sha256) == (1, user.sha256)
-            assert (found.used_bytes, found.reserved_bytes) == (len(user.data), 0)
-            kinds = [job.kind for job in jobs]
-            assert len(kinds) == len(set(kinds))
-            assert all(job.state is JobState.COMPLETED for job in jobs)
+        receiving = {SessionStatus.RECEIVING}
+        begun = await catalog.read(lambda tx: tx.sessions.in_status(receiving, None, 10_000))
+        for number, sent in enumerate(uploads):
+            user = await catalog.read(lambda tx, number=number: tx.users.by_name(f"user{number}"))
+            assert user.used_bytes == sum(upload.size for upload in sent)
+            # Of those whose begin was answered to nobody: they end in a day.
+            left = [one.size_bytes for one in begun if one.owner_id == user.user_id]
+            assert user.reserved_bytes == sum(left)
+            for upload in sent:
+                stored, jobs = await catalog.read(
+                    lambda tx, file_id=upload.file_id: (
+                        tx.stored.get(file_id),
+                        tx.jobs.of_subject(file_id),
+                    )
+                )
+                assert (stored.version, stored.sha256) == (1, upload.sha256)
+                kinds = [job.kind for job in jobs]
+                assert len(kinds) == len(set(kinds))
+                assert all(job.state is JobState.COMPLETED for job in jobs)
 
 
 @pytest.mark.timeout(600)
