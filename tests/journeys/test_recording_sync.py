@@ -10,16 +10,24 @@ from datetime import timedelta
 
 import pytest
 
+from catalogs import new_sqlite
+from haulier.catalog.catalog import Catalog
+from haulier.coordination.events import MemoryEventBus
+from haulier.core.accounts import Role
 from haulier.core.alerts import ALERT_ABOVE
 from haulier.errors import ConnectionLost, QuotaExceeded, RecordingConflict
+from haulier.files.accounts import Accounts
+from haulier.files.events import FileEvents
+from haulier.files.reception import Reception
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.opening import OpenedLater
-from haulier.journeys.recording.sending import Bucket
+from haulier.journeys.recording.sending import Bucket, OwnFiles
 from haulier.journeys.recording.syncing import SENT_BYTES, UPLOADS, Syncing
 from haulier.store.local import LocalStore
 from haulier.store.s3 import S3Store
 from haulier.testing.faults import Fault, FaultProxy
 from recordings import SetClock, new_id, wav
+from sessions_engine import build
 
 
 class Network:
@@ -215,6 +223,27 @@ async def test_what_is_there_already_is_taken_as_sent(manager, syncing, network,
     async with Syncing(restarted, network) as again:
         found = await again.send("ann", other)
     assert found.status == "uploaded"
+
+
+async def test_what_became_a_file_here_before_that_was_noted_is_taken_as_sent(
+    manager, clock, tmp_path
+):
+    """The process died between the two: the session that it had kept is complete."""
+    async with await Catalog.open(new_sqlite(tmp_path / "data" / "catalog.db")) as catalog:
+        ann = await Accounts(catalog).add("ann", Role.USER)
+        events = FileEvents(MemoryEventBus())
+        engine = build(tmp_path, catalog, ledger=Reception(events)).engine
+        files = OwnFiles(engine, catalog)
+        one = await manager.save_recording(ann.user_id, new_id(), wav(), "recap")
+        path, kept = await manager.audio_path(ann.user_id, one.recording_id), {}
+
+        async def save(progress):
+            kept.update(progress)
+
+        location = await files.send(one, path, {}, save)
+        assert await files.send(one, path, dict(kept), save) == location
+        stored = await catalog.read(lambda tx: tx.stored.by_owner(ann.user_id, None, 10))
+        assert [one.name for one in stored] == [path.name]
 
 
 async def test_something_unexpected_is_told_without_inner_paths(manager, syncing, network):

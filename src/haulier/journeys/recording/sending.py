@@ -22,7 +22,6 @@ from haulier.errors import (
     PreconditionFailed,
     RecordingConflict,
     ServiceFault,
-    SessionGone,
     UnknownReference,
 )
 from haulier.files.reception import ONLY_NEW
@@ -103,14 +102,11 @@ class OwnFiles:
         return _url(stored or await self._same(recording))
 
     async def _session(self, recording: Recording, progress: Mapping[str, Any]) -> UploadSession:
-        """Return the session of an attempt that was cut off, or a new one."""
-        try:
+        """Return the session of an attempt that was cut off, also at its end, or a new one."""
+        with suppress(NoSuchSession):
             session = await self._engine.get(str(progress.get("session_id")))
-            if session.owner_id == recording.user_id:
-                session.check_open()
+            if session.owner_id == recording.user_id and not session.is_over:
                 return session
-        except (NoSuchSession, SessionGone):
-            pass
         return await self._engine.start(
             NewUpload(
                 owner_id=recording.user_id,
