@@ -92,8 +92,8 @@ class Visitors:
 
 
 def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(password)
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
 
 

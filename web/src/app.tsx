@@ -69,8 +69,9 @@ function Alone(): JSX.Element {
 }
 
 function CurrentPage(): JSX.Element {
-  const Page = PAGES[route.value.page];
-  if (Page !== undefined) return <Page key={route.value.page} />;
+  const { page } = route.value;
+  const Page = Object.hasOwn(PAGES, page) ? PAGES[page] : undefined;
+  if (Page !== undefined) return <Page key={page} />;
   return (
     <>
       <PageHead title={t("app.notFound")} />

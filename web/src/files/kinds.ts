@@ -7,17 +7,37 @@ const ARCHIVES = /zip|tar|gzip|zstd|7z|rar|compressed/;
 const DOCUMENTS = /pdf|word|document|sheet|presentation|powerpoint|excel|epub|rtf/;
 
 /** Of files whose sender did not say what they are. */
-const BY_ENDING: Record<string, string> = {
-  jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", gif: "image/gif", webp: "image/webp", heic: "image/heic",
-  avif: "image/avif", svg: "image/svg+xml", mp4: "video/mp4", mov: "video/quicktime", mkv: "video/x-matroska",
-  webm: "video/webm", avi: "video/x-msvideo", mp3: "audio/mpeg", m4a: "audio/mp4", wav: "audio/wav",
-  flac: "audio/flac", ogg: "audio/ogg", opus: "audio/ogg", pdf: "application/pdf", txt: "text/plain",
-  md: "text/markdown", csv: "text/csv", json: "application/json", zip: "application/zip", gz: "application/gzip",
-};
+const BY_ENDING = new Map(
+  Object.entries({
+    "image/jpeg": "jpg jpeg",
+    "image/png": "png",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/heic": "heic",
+    "image/avif": "avif",
+    "image/svg+xml": "svg",
+    "video/mp4": "mp4 m4v",
+    "video/quicktime": "mov",
+    "video/x-matroska": "mkv",
+    "video/webm": "webm",
+    "audio/mpeg": "mp3",
+    "audio/mp4": "m4a",
+    "audio/wav": "wav",
+    "audio/flac": "flac",
+    "audio/ogg": "ogg opus",
+    "application/pdf": "pdf",
+    "text/plain": "txt log",
+    "text/markdown": "md",
+    "text/csv": "csv",
+    "application/json": "json",
+    "application/zip": "zip",
+    "application/gzip": "gz tgz",
+  }).flatMap(([type, endings]) => endings.split(" ").map((ending) => [ending, type] as const)),
+);
 
 /** What kind of file it is, as its sender said or its name tells. */
 export function typeOf({ mime_type, name }: Pick<FileMetadata, "mime_type" | "name">): string {
-  return mime_type ?? BY_ENDING[name.slice(name.lastIndexOf(".") + 1).toLowerCase()] ?? "";
+  return mime_type ?? BY_ENDING.get(name.slice(name.lastIndexOf(".") + 1).toLowerCase()) ?? "";
 }
 
 export function kindOf(file: FileMetadata): Kind {

@@ -92,7 +92,8 @@ function queryOf(asked: URLSearchParams): Record<string, string> {
     const value = asked.get(name);
     if (value) query[name] = value;
   }
-  const [least, most] = SIZES[asked.get("size") as keyof typeof SIZES] ?? [null, null];
+  const size = asked.get("size") ?? "";
+  const [least, most] = Object.hasOwn(SIZES, size) ? SIZES[size as keyof typeof SIZES] : [null, null];
   if (least) query.min_size = String(least);
   if (most) query.max_size = String(most);
   const [from, to] = [asked.get("from"), asked.get("to")];
