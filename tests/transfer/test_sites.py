@@ -210,7 +210,7 @@ async def test_a_page_that_unpacks_without_end_takes_no_memory(site: Site, tmp_p
 async def test_a_site_that_takes_too_long_is_left(site: Site, tmp_path: Path, link: str) -> None:
     site.pages["/post"] = video_page("/stall.mp4")
     limits = SiteLimits(max_bytes=8 * MIB, timeout_s=4)
-    with pytest.raises(errors.TimedOut):
+    with pytest.raises(errors.TimedOut, match="longer than 4 s"):
         await downloader(limits).fetch(f"{site.url}{link}", tmp_path)
     assert not any(path.suffix == ".mp4" for path in tmp_path.rglob("*"))
 
