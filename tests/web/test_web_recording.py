@@ -155,6 +155,7 @@ def test_a_network_lost_in_mid_sending_is_gone_on_from_there(visitors, server, n
     page.on("request", lambda asked: sent.append(asked) if asked.method == "PATCH" else None)
     network.most_bytes = 1 << 20
     page.context.set_offline(False)
+    until(page, network.is_broken.is_set)
     expect(row(page, "Long drive")).to_contain_text("Tried again soon")
     network.mend()
     expect(row(page, "Long drive")).to_contain_text("Sent")
@@ -296,6 +297,21 @@ def test_one_records_before_one_has_signed_in(visitors, server):
     ).to_be_visible()
     page.get_by_role("button", name="It is mine").click()
     until(page, lambda: len(on_server(server, "ann", "Nobody's")) == 1)
+
+
+def test_a_session_that_ends_while_recording_loses_nothing(visitors, server):
+    page = visitors.signed_in("root", "/#/record")
+    begin(page, "Session over")
+    assert httpx2.post(f"{server.url}/auth/logout", headers=server.headers("root")).is_success
+    page.get_by_role("button", name="Finish").click()
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
+    assert [one["state"] for one in kept(page)] == ["waiting"]
+    sign_in(page, "root")
+    expect(page.get_by_text("Nothing waits here")).to_be_visible()
+    fresh = {"Authorization": f"Bearer {server.run('token', 'create', 'root').strip()}"}
+    query = {"folder": "recordings", "name": "Session over.webm"}
+    answer = httpx2.get(f"{server.url}/api/files", params=query, headers=fresh)
+    assert len(answer.json()["items"]) == 1
 
 
 def test_each_has_a_queue_of_their_own(visitors, server):

@@ -51,7 +51,7 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(
     (async () => {
       const cache = await caches.open(CACHE);
-      return (await cache.match(url)) ?? fetch(event.request);
+      return (await cache.match(url, { ignoreVary: true })) ?? fetch(event.request);
     })(),
   );
 });

@@ -1,6 +1,6 @@
 import { effect, signal } from "@preact/signals";
 import { address } from "./api/client";
-import { session } from "./api/session";
+import { account, session } from "./api/session";
 import { href, navigate, route } from "./router";
 import { t } from "./strings";
 import { toast } from "./ui/toast";
@@ -64,7 +64,7 @@ async function sendRecordings(): Promise<void> {
   if (!("locks" in navigator) || !("indexedDB" in globalThis)) return;
   const [{ startSending }, { findCutOff }] = await Promise.all([import("./record/sending"), import("./record/store")]);
   startSending();
-  if ((await findCutOff()) > 0 && route.value.page !== "record") {
+  if ((await findCutOff(account.value?.id ?? "")) > 0 && route.value.page !== "record") {
     toast(t("record.foundCut"), { action: { label: t("record.look"), run: () => navigate(href("record")) } });
   }
 }

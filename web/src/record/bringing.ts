@@ -40,7 +40,7 @@ export async function bring(recording: Recording, onProgress: (share: number) =>
     }
     if (isIt(await find(name))) return name;
     await change(recording.id, { uploadUrl: null, fileName: null });
-    throw new ApiError(409, "differs", name);
+    throw new ApiError(422, "differs", name);
   }
 }
 

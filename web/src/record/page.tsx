@@ -27,7 +27,7 @@ export default function RecordPage(): JSX.Element {
   };
   useEffect(() => {
     read();
-    void findCutOff();
+    void findCutOff(owner);
     void measureRoom();
     return onChange(read);
   }, [owner]);

@@ -1,6 +1,6 @@
 import { effect, signal } from "@preact/signals";
 import { ApiError } from "../api/client";
-import { account, renew, session } from "../api/session";
+import { account, readAccount, renew, session } from "../api/session";
 import { inWords } from "../errors";
 import { t } from "../strings";
 import { keepsCopies } from "./keeping";
@@ -14,7 +14,8 @@ import { change, recordingsOf, remove, type Recording } from "./store";
 const LOCK = "haulier.recordings.sending";
 const SHORTEST_WAIT_MS = 2000;
 const LONGEST_WAIT_MS = 5 * 60_000;
-const SOON_BETTER = [401, 423, 429];
+// 409: browsers repeat a request that was cut by themselves; the next attempt asks how far it came.
+const SOON_BETTER = [401, 409, 423, 429];
 
 /** The recording that this or another tab sends, and how much of it is there. */
 export const sending = signal<{ id: string; share: number } | null>(null);
@@ -44,6 +45,7 @@ export function startSending(): void {
 /** Try at once, however often it failed. */
 export function sendAnew(): void {
   failures = 0;
+  outOfReach.value = false;
   sendSoon();
 }
 
@@ -89,6 +91,8 @@ async function sendOne(recording: Recording): Promise<void> {
     const fileName = await bring(recording, (share) => show(recording, share));
     if (keepsCopies()) await change(recording.id, { state: "sent", fileName, uploadUrl: null });
     else await remove(recording.id);
+    // What they keep on the server is more now; where that can't be asked it is shown later.
+    void readAccount().catch(() => undefined);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 401) await renew();

@@ -115,16 +115,16 @@ export async function isRecordingSomewhere(): Promise<boolean> {
 /**
  * Find recordings whose page went away: what has sound is offered, the rest is dropped.
  *
- * @returns how many were found.
+ * @returns how many were found that `owner` may see.
  */
-export async function findCutOff(): Promise<number> {
+export async function findCutOff(owner: string): Promise<number> {
   let found = 0;
   for (const recording of await (await database()).getAll("recordings")) {
     if (recording.state !== "recording") continue;
     await navigator.locks.request(HELD + recording.id, { ifAvailable: true }, async (lock) => {
       if (lock === null) return;
       if (recording.size === 0) return remove(recording.id);
-      found += 1;
+      if (recording.owner === owner) found += 1;
       return change(recording.id, { state: "cut" });
     });
   }
