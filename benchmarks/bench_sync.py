@@ -1,4 +1,4 @@
-"""1,000 recordings through a link of a set rate: `python benchmarks/bench_sync.py [--mib-s 8]`.
+"""1,000 recordings through a link of a set rate: `python benchmarks/bench_sync.py [--mib-s 4]`.
 
 Into a bucket and to another haulier server, each behind a proxy that lets so many bytes a second
 through and answers 20 ms later. Goal: at least 95 % of the rate is sound, from the first byte to the
@@ -89,7 +89,7 @@ def server(scratch: Path):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mib-s", type=float, default=8)
+    parser.add_argument("--mib-s", type=float, default=4)
     parser.add_argument("--count", type=int, default=1000)
     given = parser.parse_args()
     rate, count = given.mib_s * (1 << 20), given.count
