@@ -199,4 +199,6 @@ def test_the_pages_are_accessible(visitors: Visitors, server, violations, scheme
         page.goto(f"/#/{where}")
         expect(page.locator("main .skeleton")).to_have_count(0)
         assert violations(page) == [], where
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
+        # A page that is too wide makes phones show it smaller, and their `innerWidth` larger.
+        shown = page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
+        assert max(shown) <= page.viewport_size["width"], where

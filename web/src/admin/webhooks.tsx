@@ -125,7 +125,7 @@ function NewWebhook({ close, done }: { close: () => void; done: () => void }): J
           autofocus
           maxLength={2048}
           value={url}
-          placeholder="https://example.org/in"
+          placeholder={t("admin.addressHint")}
           onInput={(event) => setUrl(event.currentTarget.value)}
         />
       </label>

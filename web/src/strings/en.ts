@@ -449,6 +449,7 @@ export const en = {
     noWebhooks: "Nobody is told",
     noWebhooksText: "A webhook tells another program what happens here, signed and tried again until it arrives.",
     address: "Address",
+    addressHint: "It begins with https://",
     events: "Events",
     allEvents: "All",
     eventsHint: "Names of events apart by spaces; none means all.",
