@@ -169,7 +169,8 @@ def main() -> None:
         if given.seconds:
             bench_events.print_head()
             for label, count, settings in kinds:
-                listen(folder / f"ws{label}", label, count, settings, given.users, given.seconds)
+                anew = bench.beside.settings(f"events{count}") if settings else {}
+                listen(folder / f"ws{label}", label, count, anew, given.users, given.seconds)
 
 
 def listen(

@@ -23,6 +23,7 @@ from haulier.files.events import FileEvents
 from haulier.files.reception import Reception
 from haulier.files.upload_progress import UploadProgress
 from haulier.transfer.sessions.engine import NewUpload
+from redis_server import new_prefix, redis_bus
 from sessions_engine import body_of, build
 
 
@@ -101,6 +102,33 @@ async def test_an_upload_in_chunks_is_told_from_its_start_to_its_file(world):
     assert completed["session_id"] == session_id
     assert completed["file_id"] == created["file_id"] == made.session.file_id
     assert (created["name"], created["size"], created["version"]) == ("clip.bin", 3, 1)
+
+
+async def test_progress_is_told_through_redis_as_well(tmp_path, redis_server):
+    async with (
+        redis_bus(redis_server.url, new_prefix()) as bus,
+        await Catalog.open(new_sqlite(tmp_path / "catalog.db")) as catalog,
+    ):
+        parts = build(tmp_path, catalog, ledger=Reception(FileEvents(bus)))
+        ann = await Accounts(catalog).add("ann", Role.USER)
+        world = World(catalog, parts.engine, {"ann": ann}, {})
+        told = []
+        async with bus.subscribe(topics_of(ann)) as heard:
+            session = await world.start(8, chunk_size=4)
+
+            async def until(kind):
+                while not told or told[-1]["type"] != kind:
+                    event = await heard.take(60)
+                    assert event is not None, told
+                    told.append(json.loads(event.text))
+
+            await until("upload.started")
+            await parts.engine.put_chunk(session.session_id, 1, body_of(b"abcd"))
+            await until("upload.progress")
+            assert told[-1]["data"]["received_bytes"] == 4
+            await parts.engine.put_chunk(session.session_id, 2, body_of(b"efgh"))
+            await until("upload.completed")
+        await parts.stage.aclose()
 
 
 async def test_a_run_of_bytes_is_told_as_it_becomes_safe(world):

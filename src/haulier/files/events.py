@@ -59,7 +59,7 @@ class FileEvents:
             "size": session.size_bytes,
         }
         self._after(tx, partial(self._progress.started, session))
-        self._tell_of_upload(tx, "upload.started", session, data)
+        self._tell_of_upload(tx, "upload.started", session, data, ends=False)
 
     def upload_advanced(self, tx: Tx, session: UploadSession, received_bytes: int) -> None:
         """So many bytes of an upload are safe."""
@@ -184,9 +184,15 @@ class FileEvents:
         self._after(tx, self._telling("permission.changed", data, topics))
 
     def _tell_of_upload(
-        self, tx: Tx, kind: str, session: UploadSession, data: dict[str, Any]
+        self,
+        tx: Tx,
+        kind: str,
+        session: UploadSession,
+        data: dict[str, Any],
+        *,
+        ends: bool = True,
     ) -> None:
-        topics, about = topics_of_upload(session), session.session_id
+        topics, about = topics_of_upload(session), session.session_id if ends else None
         self._write_down(tx, kind, {**data, "owner_id": session.owner_id})
         self._after(tx, self._telling(kind, data, topics, about=about))
 
