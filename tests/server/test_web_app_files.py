@@ -119,7 +119,8 @@ def imported_by(scripts: list[Path]) -> set[Path]:
 
 
 def test_nothing_in_it_names_an_address_elsewhere():
-    allowed = {"http://www.w3.org/"}
+    # The name of a format, and an example in a field: neither is asked for.
+    allowed = {"http://www.w3.org/", "https://example.org/"}
     for path in BUILT.rglob("*.*"):
         if path.suffix in {".js", ".html", ".css", ".webmanifest"}:
             named = re.findall(r"https?://[\w.-]+/?", path.read_text("utf-8"))
