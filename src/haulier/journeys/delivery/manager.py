@@ -198,7 +198,9 @@ class UploadManager:
         fitted.failures, fitted.too_large = [], []
         async with LinkShelf(self._settings, await self._open_catalog()) as shelf:
             for failure, file in zip(failures, too_large, strict=True):
-                await status.tell(f"Too large for this chat: storing {file.filename}…")
+                await status.tell(
+                    f"Too large for this chat: storing {file.filename}…", at_once=True
+                )
                 try:
                     fitted.links.append(await shelf.link(file))
                 except (HaulierError, OSError) as error:
