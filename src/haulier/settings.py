@@ -15,18 +15,17 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from haulier.settings_chats import BotSettings, ChatSettings
 from haulier.settings_groups import (
     GROUPS,
     ArchiveSettings,
-    BotSettings,
-    ChatSettings,
     GeneralSettings,
     RecordingSettings,
     RemoteSettings,
     S3Settings,
-    ServerSettings,
 )
 from haulier.settings_loading import load, names_of, secrets_of
+from haulier.settings_server import ServerSettings
 
 
 @dataclass(frozen=True, slots=True)

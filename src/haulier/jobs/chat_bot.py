@@ -19,7 +19,7 @@ from haulier.journeys.archive.open import open_catalog
 from haulier.journeys.delivery.manager import UploadManager
 from haulier.journeys.delivery.preferences import PreferenceBook
 from haulier.settings import Settings
-from haulier.settings_groups import BotSettings
+from haulier.settings_chats import BotSettings
 from haulier.settings_values import listed
 from haulier.transfer.site_tools import SiteLimits
 from haulier.transfer.sites import SiteDownloader

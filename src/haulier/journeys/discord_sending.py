@@ -26,7 +26,7 @@ from haulier.journeys.sending import Delivered, SendOptions
 from haulier.media.finding import MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
 from haulier.settings import Settings
-from haulier.settings_groups import ChatSettings
+from haulier.settings_chats import ChatSettings
 from haulier.transfer.batching import BatchProcessor
 from haulier.transfer.consignments import Consignment, MemoryLedger
 from haulier.transfer.deliveries import Delivery

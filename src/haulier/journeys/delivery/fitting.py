@@ -20,7 +20,7 @@ from haulier.media.compression import CompressionManager, compressed_name
 from haulier.media.encoders import Preset
 from haulier.media.finding import FileSizeAnalyzer, MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
-from haulier.settings_groups import ChatSettings
+from haulier.settings_chats import ChatSettings
 from haulier.transfer.advice import advice
 from haulier.transfer.processors import StatusLine
 

@@ -32,7 +32,7 @@ from haulier.media.encoders import Preset
 from haulier.media.finding import MediaFile, MediaFileDetector
 from haulier.media.isolation import Workers
 from haulier.settings import Settings
-from haulier.settings_groups import ChatSettings
+from haulier.settings_chats import ChatSettings
 from haulier.transfer.advice import advice
 from haulier.transfer.batching import BatchProcessor
 from haulier.transfer.consignments import ConsignmentState
