@@ -7,8 +7,9 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/pytest --no-header
-# Two processes, each module's tests in one of them.
+# Each module's tests in one process; a third of the time of those with servers is waiting.
 BOTH_CORES := --numprocesses 2 --dist loadfile
+AND_WAITING := --numprocesses 3 --dist loadfile
 
 .PHONY: help
 help: ## list these targets
@@ -24,7 +25,7 @@ demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
 .PHONY: test
 test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
 	@$(PYTEST) $(BOTH_CORES) tests -m "not servers and not processes and not soak and not doubles"
-	@$(PYTEST) $(BOTH_CORES) tests -m "(servers or processes) and not soak and not doubles"
+	@$(PYTEST) $(AND_WAITING) tests -m "(servers or processes) and not soak and not doubles"
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy, import-linter
