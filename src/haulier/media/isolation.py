@@ -25,6 +25,7 @@ LENGTH = struct.Struct("!I")
 _MOST_BYTES = 64 << 20
 _TASKS_PER_PROCESS = 200
 _COMPLAINT_CHARS = 300
+_DYING_S = 1
 # Tokens and keys stay behind.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "TMPDIR")
 
@@ -99,7 +100,7 @@ class Workers:
                     f"{name} took longer than {timeout_s:g} s to read"
                 ) from None
             except (OSError, asyncio.IncompleteReadError, ValueError):
-                await worker.kill()
+                await worker.end()
                 raise errors.UnreadableMedia(f"{name}: {worker.how_it_ended()}") from None
             finally:
                 if kept:
@@ -140,6 +141,13 @@ class _Worker:
         if not isinstance(reply, dict):
             raise ValueError(reply)  # noqa: TRY004  # a malformed answer, as any other
         return reply
+
+    async def end(self) -> None:
+        """Let it die of what it is dying of, which is told then; kill it where it does not."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DYING_S):
+                await self._process.wait()
+        await self.kill()
 
     async def kill(self) -> None:
         with suppress(ProcessLookupError):
