@@ -54,6 +54,7 @@ async def objects(bucket: S3Store) -> list[str]:
     return [info.key async for info in bucket.list_objects("shared/")]
 
 
+@pytest.mark.soak  # on a busy machine Discord's heartbeat is late, and the bot with it
 async def test_a_bin_below_a_delivery_ends_its_links_and_removes_the_files(
     server: DiscordServer,
     site: Site,

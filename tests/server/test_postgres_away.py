@@ -30,6 +30,10 @@ STILL_ANSWERED = {
     *(("GET", path) for path in ("/health/live", "/openapi.json", "/docs", "/redoc")),
     ("GET", "/docs/oauth2-redirect"),
     ("POST", "/auth/refresh"),  # of a token that is none
+    ("GET", "/z/{ticket}"),  # likewise
+    ("HEAD", "/"),
+    *(("GET", path) for path in ("/", "/manifest.webmanifest", "/sw.js", "/send.js")),
+    *(("GET", path) for path in ("/icons/{name}", "/assets/{name}")),
     *(key for key in MATRIX if key[0] == "OPTIONS"),
 }
 
