@@ -69,8 +69,8 @@ def entry(page, name):
     return page.get_by_role("region", name="Uploads").get_by_role("listitem", name=name)
 
 
-def wait_until_some_arrived(page):
-    """Wait until the server has some of an upload, and not all."""
+def wait_until_some_was_sent(page):
+    """Wait until the browser has sent some of an upload, part of which may still be in the line."""
     enough = re.compile(r"([5-9]\d\d KiB|[1-9]\d?(\.\d)? MiB) of")
     expect(page.get_by_role("region", name="Uploads")).to_contain_text(enough)
 
@@ -179,7 +179,7 @@ def test_one_pauses_and_goes_on(afar, line, http, folder, large):
     page = afar.signed_in(where=at(folder))
     line.slow(SLOW_BPS)
     choose(page, large)
-    wait_until_some_arrived(page)
+    wait_until_some_was_sent(page)
     entry(page, "large.bin").get_by_role("button", name="Pause").click()
     expect(entry(page, "large.bin")).to_contain_text("Paused")
     line.mend()
@@ -194,7 +194,7 @@ def test_what_is_cancelled_is_gone(afar, line, http, folder, large):
     page = afar.signed_in(where=at(folder))
     line.slow(SLOW_BPS)
     choose(page, large)
-    wait_until_some_arrived(page)
+    wait_until_some_was_sent(page)
     with page.expect_response(lambda answer: answer.request.method == "DELETE") as deleted:
         entry(page, "large.bin").get_by_role("button", name="Cancel").click()
     assert deleted.value.status == 204
@@ -209,7 +209,7 @@ def test_it_goes_on_after_a_reload(afar, line, http, folder, large):
     page = afar.signed_in(where=at(folder))
     line.slow(SLOW_BPS)
     choose(page, large)
-    wait_until_some_arrived(page)
+    wait_until_some_was_sent(page)
     begun = uploads_begun(page)
     page.reload()
     line.mend()
@@ -226,7 +226,7 @@ def test_what_is_too_large_to_be_kept_is_chosen_again_after_a_reload(
     page = afar.signed_in(where=at(folder))
     line.slow(SLOW_BPS)
     choose(page, huge)
-    wait_until_some_arrived(page)
+    wait_until_some_was_sent(page)
     page.reload()
     line.mend()
     expect(entry(page, "huge.bin")).to_contain_text("Choose the file again")
@@ -246,7 +246,7 @@ def test_it_goes_on_by_itself_when_the_network_is_back(afar, line, http, folder,
     page = afar.signed_in(where=at(folder))
     line.slow(SLOW_BPS)
     choose(page, large)
-    wait_until_some_arrived(page)
+    wait_until_some_was_sent(page)
     line.cut()
     expect(entry(page, "large.bin")).to_contain_text("No network. It goes on by itself.")
     page.context.set_offline(True)
@@ -262,7 +262,7 @@ def test_a_token_that_ends_in_between_is_renewed(afar, line, http, folder, large
     page = afar.signed_in(where=at(folder))
     line.slow(SLOW_BPS)
     choose(page, large)
-    wait_until_some_arrived(page)
+    wait_until_some_was_sent(page)
     # The server refuses the token once, as it does when it has ended.
     refused = []
 
@@ -286,7 +286,7 @@ def test_when_the_session_ends_it_waits_until_one_has_signed_in(afar, line, serv
     page = afar.signed_in("bob", where="/")
     line.slow(SLOW_BPS)
     choose(page, large)
-    wait_until_some_arrived(page)
+    wait_until_some_was_sent(page)
     line.cut()
     expect(entry(page, "large.bin")).to_contain_text("No network")
     # Signing out everywhere makes the tokens of all browsers void.

@@ -8,19 +8,18 @@ arrived, because the process died or an answer of MAX was lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from haulier import errors
 from haulier.max.client import MaxClient
+from haulier.max.looking_back import said_by_bots
 from haulier.max.models import Attachment, Message
 from haulier.max.outgoing import MOST_TEXT, Outgoing, To
 from haulier.transfer.status_line import EditedStatusLine
 
 STATUS_INTERVAL_S = 2.0
 _SETTLED_AFTER_S = 2.0
-_MOST_AT_ONCE = 100
-_MOST_PAGES = 5
 
 
 class Replies(EditedStatusLine):
@@ -129,28 +128,14 @@ class Replies(EditedStatusLine):
     async def _answers(self) -> list[Message]:
         """Return the bot's answers to the message, newest first."""
         try:
-            return [one async for one in self._since() if one.linked_mid == self._to.mid]
+            said = said_by_bots(self._client, self._to.chat_id, self._to.timestamp_ms)
+            return [one async for one in said if one.linked_mid == self._to.mid]
         except errors.Transient:
             raise
         except errors.HaulierError as error:
             raise errors.MessageUncertain(
                 f"whether it was answered already can't be told: {error.message}"
             ) from error
-
-    async def _since(self) -> AsyncIterator[Message]:
-        after_ms, before_ms = self._to.timestamp_ms, None
-        for _ in range(_MOST_PAGES):
-            page = await self._client.get_messages(
-                self._to.chat_id, after_ms=after_ms, before_ms=before_ms, count=_MOST_AT_ONCE
-            )
-            for message in page:
-                if message.sender is not None and message.sender.is_bot:
-                    yield message
-            oldest = page[-1].timestamp_ms if page else None
-            if len(page) < _MOST_AT_ONCE or oldest is None:
-                return
-            before_ms = oldest - 1
-        raise errors.RequestRejected("too many messages came since")
 
 
 def storable(message: Message) -> list[Attachment]:

@@ -9,6 +9,7 @@ from haulier import errors
 from haulier.core.chat_names import name_for_chat
 from haulier.max.client import MaxClient
 from haulier.max.files import FileManager
+from haulier.max.looking_back import said_by_bots
 from haulier.max.models import Attachment, Message
 from haulier.max.outgoing import To
 from haulier.max.preparing import OverLimit
@@ -18,8 +19,6 @@ from haulier.transfer.consignments import Consignment
 
 # How far the clock here may be before that of MAX.
 _CLOCK_SLACK = timedelta(seconds=60)
-_MOST_AT_ONCE = 100
-_MOST_PAGES = 5
 
 
 class MaxSender:
@@ -100,23 +99,11 @@ class MaxSender:
             raise errors.MessageUncertain(f"{alike} messages arrived that it may be one of")
         return None
 
-    async def _since(self, began: datetime) -> AsyncIterator[Message]:
-        """Yield the bots' messages since then, newest first."""
+    def _since(self, began: datetime) -> AsyncIterator[Message]:
+        """Return the bots' messages since then, newest first."""
         if self._to.chat_id is None:
             raise errors.UsageError("the dialog with a user can't be looked into by the user's id")
-        after_ms, before_ms = int(began.timestamp() * 1000), None
-        for _ in range(_MOST_PAGES):
-            page = await self._client.get_messages(
-                self._to.chat_id, after_ms=after_ms, before_ms=before_ms, count=_MOST_AT_ONCE
-            )
-            for message in page:
-                if message.sender is not None and message.sender.is_bot:
-                    yield message
-            oldest = page[-1].timestamp_ms if page else None
-            if len(page) < _MOST_AT_ONCE or oldest is None:
-                return
-            before_ms = oldest - 1
-        raise errors.RequestRejected("too many messages came since")
+        return said_by_bots(self._client, self._to.chat_id, int(began.timestamp() * 1000))
 
 
 def _looks_like(message: Message, files: tuple[MediaFile, ...]) -> bool:
