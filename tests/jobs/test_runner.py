@@ -305,7 +305,7 @@ async def test_a_long_job_keeps_its_lease_and_a_lost_one_is_stopped(catalog):
 
 
 @pytest.mark.processes
-async def test_a_job_of_a_killed_process_is_taken_again(catalog, tmp_path):
+async def test_a_job_of_a_killed_process_is_taken_again_at_once(catalog, tmp_path):
     job = await enqueue(catalog, "slow")
     program = Path(__file__).with_name("work_forever.py")
     process = subprocess.Popen(

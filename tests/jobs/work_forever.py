@@ -1,4 +1,4 @@
-"""A process that begins one job and never ends it: `work_forever.py CATALOG`."""
+"""A process that begins one job, holds it for an hour and never ends it: `work_forever.py CATALOG`."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ async def main() -> None:
 
     async with await Catalog.open(Path(sys.argv[1])) as catalog:
         kinds = [JobKind(name="slow", run=never_end)]
-        await Runner(catalog=catalog, kinds=kinds, bell=MemoryBell(), lease_s=0.6).run()
+        await Runner(catalog=catalog, kinds=kinds, bell=MemoryBell(), lease_s=3600).run()
 
 
 asyncio.run(main())

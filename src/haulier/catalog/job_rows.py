@@ -90,6 +90,7 @@ class JobRows:
         busy_subjects: Collection[str] = (),
         due_before: datetime | None = None,
         job_id: str | None = None,
+        worker: str | None = None,
     ) -> Job | None:
         """Take the job that is due first; None when none is due.
 
@@ -102,6 +103,7 @@ class JobRows:
             busy_subjects: jobs about one of these are left alone.
             due_before: take a job only that could have been begun then.
             job_id: take this one only.
+            worker: the process that takes it.
         """
         columns = jobs.c
         is_free = or_(columns.subject.is_(None), columns.subject.not_in(busy_subjects))
@@ -127,6 +129,7 @@ class JobRows:
                 attempts=columns.attempts + 1,
                 token=columns.token + 1,
                 lease_until=lease_until,
+                worker=worker,
                 updated_at=now,
             )
             .returning(jobs)
@@ -155,8 +158,15 @@ class JobRows:
         """Undo a claim, as if the job had not been begun; False as `complete`."""
         return self._end_run(job, JobState.PENDING, now, attempts=job.attempts - 1)
 
-    def reap(self, kinds: Collection[str], now: datetime) -> list[Job]:
-        """Take jobs from workers that let their lease run out; return them as they are now.
+    def workers(self) -> set[str]:
+        """Return the processes that hold jobs."""
+        statement = select(jobs.c.worker).where(
+            jobs.c.state == JobState.RUNNING, jobs.c.worker.is_not(None)
+        )
+        return set(self._connection.scalars(statement.distinct()))
+
+    def reap(self, kinds: Collection[str], now: datetime, ended: Collection[str] = ()) -> list[Job]:
+        """Take jobs from workers that ended, or let their lease run out; return them as they are.
 
         Of those `kinds`: what follows from a failure is known to who does them. They are pending
         again, or failed when they were begun as often as they may.
@@ -167,12 +177,13 @@ class JobRows:
             update(jobs)
             .where(
                 columns.state == JobState.RUNNING,
-                columns.lease_until <= now,
+                or_(columns.lease_until <= now, columns.worker.in_(ended)),
                 columns.kind.in_(kinds),
             )
             .values(
                 state=case((over, JobState.FAILED), else_=JobState.PENDING),
                 lease_until=None,
+                worker=None,
                 last_error=_DIED,
                 not_before=now,
                 updated_at=now,
@@ -218,7 +229,8 @@ class JobRows:
         return [_job(dict(row)) for row in self._connection.execute(statement).mappings()]
 
     def _end_run(self, job: Job, state: JobState, now: datetime, **values: Any) -> bool:
-        return self._change(job, state=state, lease_until=None, updated_at=now, **values)
+        ended = {"state": state, "lease_until": None, "worker": None, "updated_at": now}
+        return self._change(job, **ended, **values)
 
     def _change(self, job: Job, **values: Any) -> bool:
         columns = jobs.c

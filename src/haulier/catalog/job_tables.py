@@ -26,6 +26,7 @@ jobs = Table(
     Column("token", Integer, nullable=False),
     Column("last_error", SafeText),
     Column("result", JsonText, nullable=False),
+    Column("worker", PLAIN_TEXT),
 )
 Index("ix_jobs_next", jobs.c.state, jobs.c.priority.desc(), jobs.c.not_before, jobs.c.job_id)
 Index("ix_jobs_lease", jobs.c.state, jobs.c.lease_until)

@@ -63,6 +63,7 @@ class Job:
         token: grows with each claim.
         last_error: why the last attempt failed.
         result: what it came to.
+        worker: the process that holds it, where that is known.
     """
 
     job_id: str
@@ -81,6 +82,7 @@ class Job:
     token: int = 0
     last_error: str | None = None
     result: Mapping[str, Any] | None = None
+    worker: str | None = None
 
 
 def new_job(kind: str, now: datetime, **more: Any) -> Job:

@@ -17,6 +17,7 @@ from haulier.core.jobs import Job, JobState, backoff
 from haulier.core.records import utc_now
 from haulier.errors import CatalogUnavailable, HaulierError
 from haulier.jobs.kinds import Done, JobKind
+from haulier.jobs.processes import has_ended, this_process
 
 _HEARTBEATS_PER_LEASE = 3
 _RECORD_AGAIN_S = 0.5
@@ -31,7 +32,8 @@ class Runner:
         kinds: the jobs that it can do; others are left alone.
         bell: rung when there is a new job.
         at_once: how many jobs at once.
-        lease_s: seconds after which the jobs of a dead process are taken by others.
+        lease_s: seconds after which the jobs of a process that is not heard of are taken by others;
+            on the same machine those of one that ended are taken at once.
         poll_s: seconds between looks for jobs that nobody rang for: those that wait for another
             attempt, and those of other processes.
         grace_s: seconds for which a job that is due is left to those who were told of it by its
@@ -66,6 +68,7 @@ class Runner:
         self._kept_for = kept_for
         self._changed = changed
         self._now = now
+        self._worker = this_process()
         self._claiming = asyncio.Lock()
         self._running: Counter[str] = Counter()
         self._running_about: Counter[tuple[str, str | None]] = Counter()
@@ -122,6 +125,7 @@ class Runner:
                 busy_subjects=busy,
                 due_before=due,
                 job_id=job_id,
+                worker=self._worker,
             )
             if job is not None:
                 self._changed(tx, job)
@@ -271,7 +275,8 @@ class Runner:
 
     def _reap(self, tx: Tx) -> int:
         now = self._now()
-        reaped = tx.jobs.reap(self._kinds, now)
+        ended = [worker for worker in tx.jobs.workers() if has_ended(worker)]
+        reaped = tx.jobs.reap(self._kinds, now, ended)
         for job in reaped:
             kind = self._kinds[job.kind]
             if job.state is JobState.FAILED and kind.failed is not None:
