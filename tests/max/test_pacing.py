@@ -32,6 +32,42 @@ async def test_no_window_holds_more_than_the_count() -> None:
     assert moments == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
 
 
+async def test_room_is_left_for_who_goes_first_while_such_come() -> None:
+    clock = Clock()
+    pace = Pace(4, 1.0, kept=1, clock=clock, sleep=clock.sleep)
+    for first in (True, False, False, True):
+        await pace.take(first=first)
+    assert clock.now == 0
+    await pace.take()
+    assert clock.now == 1
+    clock.now = 10
+    for _ in range(4):
+        await pace.take()
+    assert clock.now == 10, "nobody went first lately: no room is wasted"
+
+
+async def test_who_goes_first_passes_those_that_wait() -> None:
+    clock = Clock()
+    never = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        await never.wait()
+
+    pace = Pace(1, 1.0, clock=clock, sleep=sleep)
+    await pace.take()
+    waiting = [asyncio.create_task(pace.take()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not pace.is_idle
+    clock.now = 1
+    await pace.take(first=True)
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    clock.now = 2
+    assert pace.is_idle
+
+
 async def test_keys_do_not_slow_each_other() -> None:
     clock = Clock()
     paces = Paces(lambda: Pace(2, 1.0, clock=clock, sleep=clock.sleep))

@@ -118,9 +118,11 @@ class ApiConnection:
         *,
         is_poll: bool = False,
         begin: Callable[[], None] | None = None,
+        goes_first: bool = False,
     ) -> Json:
-        """Ask once; `begin` is called when the body begins to be sent. Errors as `ask`."""
-        await self._pace.take()
+        """Ask once, before what else waits for the pace where it `goes_first`; `begin` is called
+        when the body begins to be sent. Errors as `ask`."""
+        await self._pace.take(first=goes_first)
         encoded = b"" if body is None else json.dumps(body).encode()
 
         async def pieces() -> AsyncIterator[bytes]:

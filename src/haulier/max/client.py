@@ -90,7 +90,13 @@ class MaxClient:
             guard=guard,
             ca_file=ca_file,
             retries=self.retries,
-            pace=Pace(requests_per_s, _WINDOW_S, clock=clock, sleep=sleep),
+            pace=Pace(
+                requests_per_s,
+                _WINDOW_S,
+                kept=min(messages_per_s, requests_per_s // 2),
+                clock=clock,
+                sleep=sleep,
+            ),
         )
         self.transfers = HttpClient(guard=guard, stall_timeout_s=stall_timeout_s)
         """Connections to the hosts of files. They never see the token."""
@@ -185,7 +191,9 @@ class MaxClient:
 
         await self._chats.take(where)
         try:
-            return await self._api.ask_once("POST", "/messages", where.query(), body, begin=begin)
+            return await self._api.ask_once(
+                "POST", "/messages", where.query(), body, begin=begin, goes_first=True
+            )
         except (errors.AttachmentNotReady, errors.RateLimited):
             raise
         except errors.Transient as error:
@@ -214,7 +222,9 @@ class MaxClient:
 
         async def work() -> Json:
             await self._chats.take(mid)
-            values = await self._api.ask_once("PUT", "/messages", {"message_id": mid}, body)
+            values = await self._api.ask_once(
+                "PUT", "/messages", {"message_id": mid}, body, goes_first=True
+            )
             answers.confirmed(values, "PUT /messages")
             return values
 
