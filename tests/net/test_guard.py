@@ -7,7 +7,8 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from haulier import errors
-from haulier.net.guard import AddressGuard, GuardedResolver, is_public, literal_address
+from haulier.net.guard import AddressGuard, is_public, literal_address
+from haulier.net.resolver import GuardedResolver
 
 REFUSED = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1",

@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 from urllib.parse import urlsplit
-
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from haulier.errors import AddressRefused, ConnectionLost, TimedOut, UsageError
 
+T = TypeVar("T")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -150,54 +150,47 @@ class AddressGuard:
         return any(one in network for network in self._networks for one in seen)
 
 
-class GuardedResolver(AbstractResolver):
-    """Resolves names and leaves out the addresses that the guard does not allow.
+async def resolve_allowed(
+    guard: AddressGuard,
+    host: str,
+    look_up: Awaitable[Sequence[T]],
+    address_of: Callable[[T], str],
+    *,
+    timeout_s: float = RESOLVE_TIMEOUT_S,
+) -> list[T]:
+    """Return those addresses of `host` that the guard allows.
 
     Args:
         guard: decides.
-        inner: does the resolving.
-        timeout_s: how long that may take.
+        host: what is looked up.
+        look_up: finds its addresses, in whatever form.
+        address_of: returns the address itself of one that was found.
+        timeout_s: how long it may take.
+
+    Raises:
+        AddressRefused: it has addresses, and none is allowed.
+        ConnectionLost: it has none, or nobody could tell.
+        TimedOut: nobody told in time.
     """
-
-    def __init__(
-        self, guard: AddressGuard, inner: AbstractResolver, *, timeout_s: float = RESOLVE_TIMEOUT_S
-    ) -> None:
-        self._guard = guard
-        self._inner = inner
-        self._timeout_s = timeout_s
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the allowed addresses of `host`.
-
-        Raises:
-            AddressRefused: it has addresses, and none is allowed.
-            ConnectionLost: it has none, or nobody could tell.
-            TimedOut: nobody told in time.
-        """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                found = await self._inner.resolve(host, port, family)
-        except TimeoutError:
-            raise TimedOut(f"{host} was not resolved within {self._timeout_s:g} s") from None
-        except (OSError, UnicodeError) as exc:
-            raise ConnectionLost(
-                f"{host} can't be resolved: {exc}",
-                hint="Check the spelling of the host and that the network is up.",
-            ) from exc
-        allowed = [
-            result
-            for result in found
-            if self._guard.allows(host, ipaddress.ip_address(result["host"]))
-        ]
-        if found and not allowed:
-            raise _refused(host, ipaddress.ip_address(found[0]["host"]))
-        return allowed
-
-    async def close(self) -> None:
-        """Close the resolver behind."""
-        await self._inner.close()
+    try:
+        async with asyncio.timeout(timeout_s):
+            found = await look_up
+    except TimeoutError:
+        raise TimedOut(f"{host} was not resolved within {timeout_s:g} s") from None
+    except (OSError, UnicodeError) as exc:
+        raise ConnectionLost(
+            f"{host} can't be resolved: {exc}",
+            hint="Check the spelling of the host and that the network is up.",
+        ) from exc
+    if not found:
+        raise ConnectionLost(f"{host} has no address", hint="Check the spelling of the host.")
+    addresses = [ipaddress.ip_address(address_of(one)) for one in found]
+    allowed = [
+        one for one, address in zip(found, addresses, strict=True) if guard.allows(host, address)
+    ]
+    if not allowed:
+        raise _refused(host, addresses[0])
+    return allowed
 
 
 def _refused(host: str, address: Address) -> AddressRefused:

@@ -8,99 +8,33 @@ there. No cookies, no proxy and no netrc from the environment, no retry, no deco
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ssl
 import time
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Collection,
-    Mapping,
-)
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-from urllib.parse import SplitResult, urlsplit
-
-import aiohttp
-import yarl
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from haulier import errors
 from haulier._version import __version__
-from haulier.net.guard import AddressGuard, GuardedResolver
+from haulier.net.guard import AddressGuard
+from haulier.net.links import printable
+from haulier.net.plain_http import PlainAnswer, PlainConnections, is_plain
+from haulier.net.redirects import LINK_HINT, REDIRECTS, Body, Hop
+
+if TYPE_CHECKING:
+    import ssl
+
+    from haulier.net.http_session import HttpAnswer, HttpSession
 
 CONNECT_TIMEOUT_S = 10.0
 STALL_TIMEOUT_S = 60.0
-PIECE_BYTES = 1 << 20
 MAX_REDIRECTS = 10
-MAX_CONNECTIONS = 32
 USER_AGENT = f"haulier/{__version__}"
 
-Body = bytes | Callable[[], AsyncIterable[bytes | memoryview]]
-"""What is sent along: all of it, or what makes it piece by piece, afresh for each hop."""
-
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Sent on to another host; anything else may be meant for the first one's eyes only.
-_SHARED_HEADERS = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "range",
-        "user-agent",
-    }
-)
-_LINK_HINT = "Check the link; what it leads to is gone or was never there."
+Answer = TypeVar("Answer", "HttpAnswer", "HttpAnswer | PlainAnswer")
 _ACCESS_HINT = "The link needs a sign-in or has expired: fetch a fresh one."
-
-
-class HttpAnswer:
-    """An answer whose body is still to be read.
-
-    `url` is where it came from in the end, `headers` are looked up in any case.
-    """
-
-    def __init__(self, response: aiohttp.ClientResponse, what: str, stall_timeout_s: float) -> None:
-        self._response = response
-        self._what = what
-        self._stall_timeout_s = stall_timeout_s
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self.url = str(response.url)
-
-    async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield the body as it comes, in pieces of at most 1 MiB.
-
-        Raises:
-            ConnectionLost: it ended before its announced length.
-            TimedOut: nothing came for longer than the stall limit.
-        """
-        try:
-            while piece := await self._response.content.read(PIECE_BYTES):
-                yield piece
-        except (aiohttp.ClientError, OSError) as exc:
-            raise error_of_connection(exc, self._what, self._stall_timeout_s) from exc
-
-    async def read(self, limit_bytes: int = PIECE_BYTES) -> bytes:
-        """Return the whole body; raises RequestRejected when it is longer than the limit."""
-        body = bytearray()
-        async for piece in self.pieces():
-            body += piece
-            if len(body) > limit_bytes:
-                raise errors.RequestRejected(
-                    f"{self._what}: the answer is longer than {limit_bytes} bytes"
-                )
-        return bytes(body)
 
 
 class HttpClient:
@@ -134,7 +68,8 @@ class HttpClient:
         self._max_redirects = max_redirects
         self._user_agent = user_agent
         self._tls = None if ca_file is None else _trusting(ca_file)
-        self._session: aiohttp.ClientSession | None = None
+        self._session: HttpSession | None = None
+        self._plain: PlainConnections | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,8 +85,11 @@ class HttpClient:
     async def aclose(self) -> None:
         """Close every connection; a later request opens new ones."""
         session, self._session = self._session, None
+        plain, self._plain = self._plain, None
+        if plain is not None:
+            plain.close()
         if session is not None:
-            await session.close()
+            await session.aclose()
 
     @asynccontextmanager
     async def open(
@@ -183,112 +121,84 @@ class HttpClient:
             NoSuchObject: 404, 410. StorageFull: 507. RequestRejected: any other refusal, and
                 too many redirects.
         """
-        hop = _Hop(method, url, dict(headers or {}), body)
+        hop = Hop(method, url, dict(headers or {}), body)
+        async with self._answered(hop, accept, self._request) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def open_large(
+        self, url: str, *, headers: Mapping[str, str] | None = None, accept: Collection[int] = ()
+    ) -> AsyncIterator[HttpAnswer | PlainAnswer]:
+        """GET what may be large, fast: each piece of the answer has to be used before the next
+        is asked for. Everything else is as with `open`."""
+        hop = Hop("GET", url, dict(headers or {}), None)
+        async with self._answered(hop, accept, self._request_large) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _answered(
+        self,
+        hop: Hop,
+        accept: Collection[int],
+        send: Callable[[Hop, str], AbstractAsyncContextManager[Answer]],
+    ) -> AsyncIterator[Answer]:
+        asked = f"{hop.method} {printable(hop.url)}"
         for _ in range(self._max_redirects + 1):
             self._guard.check_url(hop.url)
             what = f"{hop.method} {printable(hop.url)}"
-            async with self._request(hop, what) as response:
-                target = response.headers.get("Location")
-                if response.status in _REDIRECTS and target and response.status not in accept:
-                    hop = hop.followed(response.status, str(response.url), target)
+            async with send(hop, what) as answer:
+                target = answer.headers.get("Location")
+                if answer.status in REDIRECTS and target and answer.status not in accept:
+                    hop = hop.followed(answer.status, answer.url, target)
                     continue
-                if response.status >= 300 and response.status not in accept:
-                    raise error_of_status(response.status, response.headers, what)
-                yield HttpAnswer(response, what, self._stall_timeout_s)
+                if answer.status >= 300 and answer.status not in accept:
+                    raise error_of_status(answer.status, answer.headers, what)
+                yield answer
                 return
         raise errors.RequestRejected(
-            f"{method} {printable(url)} redirects more than {self._max_redirects} times",
-            hint=_LINK_HINT,
+            f"{asked} redirects more than {self._max_redirects} times", hint=LINK_HINT
         )
 
-    @asynccontextmanager
-    async def _request(self, hop: _Hop, what: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept-Encoding": "identity", "User-Agent": self._user_agent, **hop.headers}
-        try:
-            async with asyncio.timeout(None) as limit:
-                response = await self._open_session().request(
-                    hop.method,
-                    _encoded(hop.url),
-                    headers=headers,
-                    data=self._watched(hop.body(), limit) if callable(hop.body) else hop.body,
-                    allow_redirects=False,
-                )
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise error_of_connection(exc, what, self._stall_timeout_s) from exc
-        async with response:
-            yield response
+    def _request(self, hop: Hop, what: str) -> AbstractAsyncContextManager[HttpAnswer]:
+        # Imported here: it takes longer than many a file does.
+        from haulier.net.http_session import HttpSession
 
-    async def _watched(
-        self, pieces: AsyncIterable[bytes | memoryview], limit: asyncio.Timeout
-    ) -> AsyncIterator[bytes | memoryview]:
-        """Let `limit` strike when a piece, or the answer to the last, takes too long."""
-        loop = asyncio.get_running_loop()
-
-        def allow_more_time() -> None:
-            # A server may answer before it has all; nobody waits for the rest any more then.
-            with contextlib.suppress(RuntimeError):
-                limit.reschedule(loop.time() + self._stall_timeout_s)
-
-        async for piece in pieces:
-            allow_more_time()
-            yield piece
-        allow_more_time()
-
-    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            resolver = GuardedResolver(
-                self._guard, aiohttp.ThreadedResolver(), timeout_s=self._connect_timeout_s
+            self._session = HttpSession(
+                self._guard,
+                connect_timeout_s=self._connect_timeout_s,
+                stall_timeout_s=self._stall_timeout_s,
+                tls=self._tls,
             )
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    resolver=resolver, limit=MAX_CONNECTIONS, ssl=self._tls or True
-                ),
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=self._connect_timeout_s,
-                    sock_read=self._stall_timeout_s,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                read_bufsize=PIECE_BYTES,
-                trust_env=False,
+        return self._session.request(hop, self._all_headers(hop), what)
+
+    def _request_large(
+        self, hop: Hop, what: str
+    ) -> AbstractAsyncContextManager[HttpAnswer | PlainAnswer]:
+        if not is_plain(hop.url):
+            return self._request(hop, what)
+        if self._plain is None:
+            self._plain = PlainConnections(
+                self._guard,
+                connect_timeout_s=self._connect_timeout_s,
+                stall_timeout_s=self._stall_timeout_s,
             )
-        return self._session
+        return self._plain.get(hop.url, self._all_headers(hop), what)
 
-
-class _Hop:
-    """One request of a chain of redirects."""
-
-    def __init__(self, method: str, url: str, headers: dict[str, str], body: Body | None) -> None:
-        self.method, self.url, self.headers, self.body = method, url, headers, body
-
-    def followed(self, status: int, came_from: str, target: str) -> _Hop:
-        """Return the request that a redirect asks for."""
-        try:
-            url = str(yarl.URL(came_from, encoded=True).join(_encoded(target)))
-        except ValueError:
-            raise errors.AddressRefused(
-                f"{printable(came_from)} redirects to a malformed link", hint=_LINK_HINT
-            ) from None
-        headers = self.headers
-        if not _keeps_secrets(urlsplit(came_from), urlsplit(url)):
-            headers = {k: v for k, v in headers.items() if k.lower() in _SHARED_HEADERS}
-        to_get = status == 303 and self.method != "HEAD"
-        if to_get or (status in {301, 302} and self.method == "POST"):
-            return _Hop("GET", url, headers, None)
-        return _Hop(self.method, url, headers, self.body)
-
-
-def _keeps_secrets(old: SplitResult, new: SplitResult) -> bool:
-    """Whether two URLs are of one server, or of the same host gone from http to https."""
-    if old.hostname != new.hostname:
-        return False
-    if (old.scheme, new.scheme) == ("http", "https"):
-        return old.port in {None, 80} and new.port in {None, 443}
-    return old.scheme == new.scheme and old.port == new.port
+    def _all_headers(self, hop: Hop) -> dict[str, str]:
+        defaults = {
+            "Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": self._user_agent,
+        }  # fmt: skip
+        given = {name.lower() for name in hop.headers}
+        return {
+            **{name: value for name, value in defaults.items() if name.lower() not in given},
+            **hop.headers,
+        }
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:
+    import ssl
+
     context = ssl.create_default_context()
     try:
         context.load_verify_locations(ca_file)
@@ -298,23 +208,6 @@ def _trusting(ca_file: Path) -> ssl.SSLContext:
             hint="Name a file of certificates in PEM form.",
         ) from exc
     return context
-
-
-def _encoded(url: str) -> yarl.URL:
-    """Keep a URL as it is when it can go out so: a signature covers its exact escapes."""
-    if url.isascii() and url.isprintable() and " " not in url:
-        return yarl.URL(url, encoded=True)
-    return yarl.URL(url)
-
-
-def printable(url: str) -> str:
-    """Return `url` without what may be secret in it: user, password, query, fragment."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "(malformed link)"
-    return f"{parts.scheme}://{host}{parts.path}" + ("?…" if parts.query else "")
 
 
 def parse_retry_after(value: str | None, now: Callable[[], float] = time.time) -> float | None:
@@ -350,33 +243,13 @@ def error_of_status(status: int, headers: Mapping[str, str], what: str) -> error
 _STATUSES: dict[int, tuple[type[errors.HaulierError], str | None]] = {
     401: (errors.AccessDenied, _ACCESS_HINT),
     403: (errors.AccessDenied, _ACCESS_HINT),
-    404: (errors.NoSuchObject, _LINK_HINT),
+    404: (errors.NoSuchObject, LINK_HINT),
     407: (errors.AccessDenied, _ACCESS_HINT),
     408: (errors.TimedOut, None),
-    410: (errors.NoSuchObject, _LINK_HINT),
+    410: (errors.NoSuchObject, LINK_HINT),
     412: (errors.ObjectChanged, None),
     429: (errors.RateLimited, None),
     501: (errors.RequestRejected, None),
     505: (errors.RequestRejected, None),
     507: (errors.StorageFull, "The server has no space left: ask its owner."),
 }
-
-
-def error_of_connection(exc: Exception, what: str, stall_timeout_s: float) -> errors.HaulierError:
-    """Return the error that a failing connection means; `what` names the request."""
-    if isinstance(exc.__cause__, errors.HaulierError):  # raised by what makes the body
-        return exc.__cause__
-    if isinstance(exc, aiohttp.ClientSSLError):
-        return errors.AddressRefused(
-            f"{what}: no trusted TLS connection: {exc}",
-            hint="Check the link and this machine's clock; the certificate is not trusted.",
-        )
-    if isinstance(exc, aiohttp.InvalidURL):
-        return errors.UsageError(f"{what}: the link can't be used", hint="Check the link.")
-    if isinstance(exc, (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError)):
-        return errors.TimedOut(f"{what}: {exc}")
-    if isinstance(exc, asyncio.TimeoutError):
-        return errors.TimedOut(f"{what}: no byte moved for {stall_timeout_s:g} s")
-    if isinstance(exc, ValueError):
-        return errors.UsageError(f"{what}: {exc}", hint="Check the link and the headers.")
-    return errors.ConnectionLost(f"{what}: {exc or type(exc).__name__}")

@@ -24,7 +24,8 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from haulier import errors
-from haulier.net.guard import AddressGuard, GuardedResolver
+from haulier.net.guard import AddressGuard
+from haulier.net.resolver import GuardedResolver
 
 CONNECT_TIMEOUT_S = 10.0
 STALL_TIMEOUT_S = 60.0

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from haulier import errors
-from haulier.net.http import HttpAnswer, error_of_status
+from haulier.net.http import error_of_status
+from haulier.net.http_session import HttpAnswer
 
 REFUSALS = range(400, 600)
 """For `HttpClient.open`: what these mean is told by `refusal_of`."""

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from haulier import errors
-from haulier.net.http import HttpAnswer, HttpClient, printable
+from haulier.net.http import HttpClient
+from haulier.net.http_session import HttpAnswer
+from haulier.net.links import printable
 from haulier.net.refusals import REFUSALS, refusal_of
 
 VERSION = "1.0.0"

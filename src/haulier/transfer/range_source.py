@@ -10,24 +10,30 @@ from contextlib import (
     asynccontextmanager,
 )
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from haulier import errors
 from haulier.core.file_version import AnswerHead, parse_content_range
 from haulier.core.ranges import Flight
-from haulier.net.http import HttpAnswer, HttpClient, printable
+from haulier.net.http import HttpClient
+from haulier.net.links import printable
 from haulier.store.base import ObjectInfo, Store
+
+if TYPE_CHECKING:
+    from haulier.net.http_session import HttpAnswer
+    from haulier.net.plain_http import PlainAnswer
 
 _CHANGES_AT_OPENING = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeAnswer:
-    """An answer to a flight. `url` is where it came from in the end; `body` is read once;
-    `headers` are a web server's, looked up in any case."""
+    """An answer to a flight. `url` is where it came from in the end; `body` is read once,
+    each piece to be used before the next is asked for; `headers` are a web server's, looked up in
+    any case."""
 
     head: AnswerHead
-    body: AsyncIterator[bytes]
+    body: AsyncIterator[bytes | memoryview]
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,10 +86,10 @@ class HttpRangeSource:
 
     @asynccontextmanager
     async def open(self, flight: Flight) -> AsyncIterator[RangeAnswer]:
-        """Send the request; errors as `HttpClient.open`."""
+        """Send the request; errors as `HttpClient.open_large`."""
         headers = {**self._headers, **_range_headers(flight)}
         async with (
-            self._client.open("GET", self.url, headers=headers, accept={416}) as answer,
+            self._client.open_large(self.url, headers=headers, accept={416}) as answer,
             aclosing(answer.pieces()) as body,
         ):
             yield RangeAnswer(
@@ -101,7 +107,7 @@ def _range_headers(flight: Flight) -> dict[str, str]:
     return headers
 
 
-def _head_of(answer: HttpAnswer) -> AnswerHead:
+def _head_of(answer: HttpAnswer | PlainAnswer) -> AnswerHead:
     start, end, total = parse_content_range(answer.headers.get("Content-Range"))
     if answer.status == 200:
         length = answer.headers.get("Content-Length", "")

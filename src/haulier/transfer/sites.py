@@ -27,7 +27,8 @@ from haulier.core.mime import MediaType, kind_of
 from haulier.core.units import RateLimit, format_size
 from haulier.media.finding import walk_files
 from haulier.net.guard import AddressGuard
-from haulier.net.http import HttpClient, printable
+from haulier.net.http import HttpClient
+from haulier.net.links import printable
 from haulier.net.proxy import FilteringProxy
 from haulier.net.throttle import Throttle
 from haulier.transfer.download_manager import DownloadManager

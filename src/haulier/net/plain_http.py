@@ -1,0 +1,314 @@
+"""GET without TLS, for large bodies: what comes is received straight into one buffer.
+
+A fast download spends most of its time copying bytes from one object into the next. Here the
+socket writes into the memory that the file is written from, a megabyte at a time. It speaks as
+much HTTP/1.1 as a GET needs: announced lengths, chunks, bodies that end with their connection,
+and connections that are used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from haulier import errors
+from haulier.core.http_head import HttpHead, get_request, parse_chunk_size, parse_head
+from haulier.net.guard import AddressGuard, resolve_allowed
+
+PIECE_BYTES = 1 << 20
+MAX_CONNECTIONS = 32
+
+_MOST_HEAD_BYTES = 64 << 10
+_MOST_IDLE_S = 15.0
+_NEXT_ADDRESS_S = 0.25
+_MOST_HINTS = 8
+
+Origin = tuple[str, int]
+
+
+def is_plain(url: str) -> bool:
+    """Whether `url` needs neither TLS nor a password nor another spelling to be asked for."""
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        return False
+    parts = urlsplit(url)
+    return parts.scheme == "http" and "@" not in parts.netloc
+
+
+class PlainConnections:
+    """Connections to web servers, kept for the next request. Usable in one event loop.
+
+    Args:
+        guard: decides which addresses may be asked.
+        connect_timeout_s: for finding an address, and for connecting to it.
+        stall_timeout_s: for the next bytes of an answer.
+    """
+
+    def __init__(
+        self, guard: AddressGuard, *, connect_timeout_s: float, stall_timeout_s: float
+    ) -> None:
+        self._guard = guard
+        self._connect_timeout_s = connect_timeout_s
+        self._stall_timeout_s = stall_timeout_s
+        self._idle: list[_Connection] = []
+        self._room = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    def close(self) -> None:
+        """Close the connections that wait for a next request."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @asynccontextmanager
+    async def get(
+        self, url: str, headers: Mapping[str, str], what: str
+    ) -> AsyncIterator[PlainAnswer]:
+        """Send a GET and open its answer; leaving the block gives the connection back.
+
+        Args:
+            url: one that `is_plain` and that the guard has checked.
+            headers: sent along.
+            what: names the request in errors.
+
+        Raises:
+            AddressRefused: the host is at no address that may be asked.
+            UsageError: a header can't be sent.
+            ConnectionLost, TimedOut: no answer.
+        """
+        request = get_request(url, headers)
+        parts = urlsplit(url)
+        origin = (parts.hostname or "", parts.port or 80)
+        async with self._room:
+            connection, head = await self._ask(origin, request, what)
+            answer = PlainAnswer(connection, head, url, what)
+            try:
+                yield answer
+            finally:
+                if answer.is_over and head.stays_open:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+
+    async def _ask(self, origin: Origin, request: bytes, what: str) -> tuple[_Connection, HttpHead]:
+        while True:
+            kept = self._kept(origin)
+            connection = kept or await self._connect(origin, what)
+            try:
+                with _failures(what, self._stall_timeout_s):
+                    return connection, await connection.ask(request)
+            except errors.ConnectionLost:
+                connection.close()
+                # A server may give a connection up just when it is used again.
+                if kept is None or connection.has_answered:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+
+    def _kept(self, origin: Origin) -> _Connection | None:
+        """Take a connection that is still good; those that waited too long are closed."""
+        usable = []
+        for connection in self._idle:
+            if connection.is_quiet():
+                usable.append(connection)
+            else:
+                connection.close()
+        found = next((one for one in reversed(usable) if one.origin == origin), None)
+        self._idle = [one for one in usable if one is not found]
+        return found
+
+    async def _connect(self, origin: Origin, what: str) -> _Connection:
+        from aiohappyeyeballs import start_connection
+
+        host, port = origin
+        found = await resolve_allowed(
+            self._guard,
+            host,
+            asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM),
+            lambda info: str(info[4][0]),
+            timeout_s=self._connect_timeout_s,
+        )
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                connected = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+        except TimeoutError:
+            raise errors.TimedOut(f"{what}: no connection to {host}") from None
+        except OSError as exc:
+            raise errors.ConnectionLost(f"{what}: {exc.strerror or exc}") from exc
+        return _Connection(connected, origin, self._stall_timeout_s)
+
+
+class PlainAnswer:
+    """An answer whose body is still to be read; `headers` are looked up in any case.
+
+    `is_over` once all of the body was read, so that the connection is free.
+    """
+
+    def __init__(self, connection: _Connection, head: HttpHead, url: str, what: str) -> None:
+        self._connection = connection
+        self._head = head
+        self._what = what
+        self.status = head.status
+        self.headers: Mapping[str, str] = head.headers
+        self.url = url
+        self.is_over = head.length_bytes == 0
+
+    async def pieces(self) -> AsyncGenerator[memoryview]:
+        """Yield the body as it comes, in pieces of at most 1 MiB. Each has to be used before the
+        next is asked for: its memory is used again.
+
+        Raises:
+            ConnectionLost: it ended before its announced length.
+            TimedOut: nothing came for longer than the stall limit.
+        """
+        body = self._chunks() if self._head.is_chunked else self._run(self._head.length_bytes)
+        async with contextlib.aclosing(body):
+            with _failures(self._what, self._connection.stall_timeout_s):
+                async for piece in body:
+                    yield piece
+
+    async def _run(self, length_bytes: int | None) -> AsyncGenerator[memoryview]:
+        left = length_bytes
+        while left != 0:
+            piece = await self._connection.piece(PIECE_BYTES if left is None else left)
+            if not piece and left is None:
+                return
+            if not piece:
+                raise _Broken("the answer ended before its announced length")
+            if left is not None:
+                left -= len(piece)
+                # Told at once: whoever has all of it may not ask for more.
+                self.is_over = left == 0
+            yield piece
+
+    async def _chunks(self) -> AsyncGenerator[memoryview]:
+        while left := await self._chunk_size():
+            while left:
+                piece = await self._connection.piece(left)
+                if not piece:
+                    raise _Broken("the answer ended within a chunk")
+                left -= len(piece)
+                yield piece
+            if await self._connection.line():
+                raise _Broken("a chunk is longer than it says")
+        await self._connection.lines()
+        self.is_over = True
+
+    async def _chunk_size(self) -> int:
+        size = parse_chunk_size(await self._connection.line())
+        if size is None:
+            raise _Broken("the answer is not cut into chunks as HTTP says")
+        return size
+
+
+class _Broken(Exception):
+    """What came can't be used; says why."""
+
+
+@contextlib.contextmanager
+def _failures(what: str, stall_timeout_s: float) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise errors.TimedOut(f"{what}: no byte moved for {stall_timeout_s:g} s") from None
+    except OSError as exc:
+        raise errors.ConnectionLost(f"{what}: {exc.strerror or exc}") from exc
+    except _Broken as exc:
+        raise errors.ConnectionLost(f"{what}: {exc}") from None
+
+
+class _Connection:
+    """A socket and the buffer that it fills."""
+
+    def __init__(self, connected: socket.socket, origin: Origin, stall_timeout_s: float) -> None:
+        self.origin = origin
+        self.stall_timeout_s = stall_timeout_s
+        self.has_answered = False
+        self._loop = asyncio.get_running_loop()
+        self._socket = connected
+        self._buffer = bytearray(PIECE_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
+        self._used_at = self._loop.time()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def is_quiet(self) -> bool:
+        """Whether it may be used again: open, not for too long, and nothing came unasked."""
+        if self._start != self._end or self._loop.time() - self._used_at > _MOST_IDLE_S:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    async def ask(self, request: bytes) -> HttpHead:
+        """Send a request and return the head of its answer; hints sent before it are skipped."""
+        self.has_answered = False
+        async with asyncio.timeout(self.stall_timeout_s):
+            await self._loop.sock_sendall(self._socket, request)
+        for _ in range(_MOST_HINTS):
+            head = parse_head(await self.lines())
+            if head is None:
+                raise _Broken("the answer is not HTTP")
+            if head.status >= 200:
+                return head
+        raise _Broken("the answer does not begin")
+
+    async def lines(self) -> list[bytes]:
+        """Return the lines before the next empty one."""
+        found: list[bytes] = []
+        room = _MOST_HEAD_BYTES
+        while line := await self.line():
+            found.append(line)
+            room -= len(line)
+            if room < 0:
+                raise _Broken("the head of the answer is too long")
+        return found
+
+    async def line(self) -> bytes:
+        """Return the next line without its end."""
+        while (end := self._buffer.find(b"\n", self._start, self._end)) < 0:
+            if self._end - self._start > _MOST_HEAD_BYTES:
+                raise _Broken("the answer is not HTTP")
+            if not await self._receive():
+                raise _Broken("the connection was closed before the answer was there")
+        line = bytes(self._view[self._start : end])
+        self._start = end + 1
+        return line.removesuffix(b"\r")
+
+    async def piece(self, most_bytes: int) -> memoryview:
+        """Return what is there, at most so many bytes; nothing once the connection has ended."""
+        # From a fast sender there is always more: the others get their turn here.
+        await asyncio.sleep(0)
+        if self._start == self._end:
+            await self._receive()
+        piece = self._view[self._start : min(self._end, self._start + most_bytes)]
+        self._start += len(piece)
+        return piece
+
+    async def _receive(self) -> bool:
+        """Take in what has come, at least a byte; False once the connection has ended."""
+        rest = self._end - self._start
+        self._view[:rest] = bytes(self._view[self._start : self._end])
+        self._start, self._end = 0, rest
+        async with asyncio.timeout(self.stall_timeout_s):
+            count = await self._loop.sock_recv_into(self._socket, self._view[rest:])
+        if count == 0:
+            return False
+        self._end += count
+        self.has_answered = True
+        self._used_at = self._loop.time()
+        # Fewer, larger pieces cost less; what fails here fails the next time as well.
+        with contextlib.suppress(OSError):
+            while count and self._end < PIECE_BYTES:
+                count = self._socket.recv_into(self._view[self._end :])
+                self._end += count
+        return True
