@@ -136,6 +136,7 @@ def test_every_setting_of_the_groups_is_there() -> None:
                 "DOWNLOAD_MODE",
                 "X_ACCEL_PREFIX",
                 "WEB_APP",
+                "COMPRESS_AT_REST",
                 "RATE_LIMIT_SIGN_IN",
                 "CLAMD_URL",
                 "CLAMD_MAX_FILE_MB",

@@ -23,6 +23,7 @@ case $purpose in
     command -v redis-server > /dev/null || missing+=(redis-server)
     compgen -G '/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server' > /dev/null || missing+=(rabbitmq-server)
     command -v espeak-ng > /dev/null || missing+=(espeak-ng)
+    command -v zstd > /dev/null || missing+=(zstd)
     compgen -G '/usr/sbin/clamd' > /dev/null || command -v clamd > /dev/null || missing+=(clamav-daemon)
     compgen -G '/usr/lib/*/libmagic.so.1' > /dev/null || missing+=(libmagic1)
     ;;

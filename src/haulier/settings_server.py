@@ -98,6 +98,11 @@ class ServerSettings(Group):
     web_app: bool = setting(
         True, "WEB_APP", meaning="whether the server shows its pages at `/`, or is an API alone"
     )
+    compress_at_rest: bool = setting(
+        False,
+        "COMPRESS_AT_REST",
+        meaning="keep files in the data directory compressed (zstd) where that saves a tenth",
+    )
     encryption_key: SecretStr | None = setting(
         None,
         "ENCRYPTION_KEY",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -30,14 +32,14 @@ class World:
         self.webhooks = Webhooks(catalog, guard=AddressGuard())
         self.waiting = 0
 
-    def watch(self):
+    def watch(self, now=utc_now):
         """What a process that begins watches with."""
 
         async def recordings():
             return self.waiting
 
-        events = FileEvents(self.bus, write_down=self.webhooks.tell)
-        return QueueWatch(catalog=self.catalog, recordings=recordings, tell=events.queue_watched)
+        tell = FileEvents(self.bus, write_down=self.webhooks.tell).queue_watched
+        return QueueWatch(catalog=self.catalog, recordings=recordings, tell=tell, now=now)
 
     async def told(self):
         event = await self.heard.take(10)
@@ -108,3 +110,16 @@ async def test_what_is_counted_adds_up_whoever_counts(world):
         *(world.catalog.transaction(lambda tx: tx.watch.count({"a": 2, "b": 1})) for _ in range(5))
     )
     assert (await world.catalog.read(lambda tx: tx.watch.counted())) == {"a": 10, "b": 5}
+
+
+async def test_what_is_for_later_waits_for_nobody(world):
+    def enqueue(tx):
+        now = utc_now()
+        for _ in range(ALERT_ABOVE + 1):
+            tx.jobs.enqueue(replace(new_job("pack", now), not_before=now + timedelta(minutes=1)))
+
+    await world.catalog.transaction(enqueue)
+    await world.watch().look()
+    assert (await world.catalog.read(lambda tx: tx.totals())).alerts == set()
+    await world.watch(lambda: utc_now() + timedelta(minutes=2)).look()
+    assert (await world.catalog.read(lambda tx: tx.totals())).alerts == {"jobs"}

@@ -213,9 +213,13 @@ class JobRows:
         found = {JobState(state): count for state, count in self._connection.execute(statement)}
         return {state: found.get(state, 0) for state in JobState}
 
-    def count_pending(self) -> int:
-        """Return how many jobs wait, for others or for another attempt."""
-        statement = select(func.count()).where(jobs.c.state == JobState.PENDING)
+    def count_pending(self, now: datetime) -> int:
+        """Return how many jobs wait, for others or for another attempt.
+
+        Those that are for a later time and were not begun yet wait for nobody.
+        """
+        waits = or_(jobs.c.not_before <= now, jobs.c.attempts > 0)
+        statement = select(func.count()).where(jobs.c.state == JobState.PENDING, waits)
         return self._connection.scalar(statement) or 0
 
     def oldest_due(self) -> datetime | None:

@@ -43,6 +43,7 @@ class FileJob(StrEnum):
     DIGEST = "digest"
     THUMBNAIL = "thumbnail"
     WAVEFORM = "waveform"
+    PACK = "pack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,17 @@ _TEXTS = frozenset(
      "application/toml", "application/x-subrip", "application/vnd.apple.mpegurl"}
 )  # fmt: skip
 
+# What is not text and yet lies there uncompressed, nearly always or often.
+_COMPRESSIBLE = frozenset(
+    {"image/svg+xml", "image/bmp", "image/tiff", "image/vnd.adobe.photoshop",
+     "image/vnd.microsoft.icon", "audio/wav", "audio/aiff", "audio/basic", "audio/midi",
+     "application/rtf", "application/postscript", "application/msword", "application/x-ole-storage",
+     "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/vnd.sqlite3",
+     "application/x-tar", "application/x-cpio", "application/x-iso9660-image", "application/wasm",
+     "application/x-executable", "application/vnd.microsoft.portable-executable",
+     "font/ttf", "font/otf"}
+)  # fmt: skip
+
 # Other names of types; the ones on the right are used here.
 _SAME = {
     "audio/x-wav": "audio/wav", "audio/wave": "audio/wav", "audio/vnd.wave": "audio/wav",
@@ -306,3 +317,9 @@ def kind_of(mime_type: str) -> FileKind:
     if plain in _TEXTS or plain.endswith(("+xml", "+json")):
         return FileKind.TEXT
     return FileKind.UNKNOWN
+
+
+def is_compressible(mime_type: str) -> bool:
+    """Tell whether files of that type are often much smaller when they are compressed."""
+    plain = canonical(mime_type)
+    return plain in _COMPRESSIBLE or kind_of(plain) is FileKind.TEXT

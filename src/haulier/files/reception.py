@@ -32,11 +32,14 @@ _PRIORITIES = {
     FileJob.SCAN: 10,
     FileJob.THUMBNAIL: 0,
     FileJob.DIGEST: -10,
+    FileJob.PACK: -20,
 }
 # A scanner may be away for half a day.
 _ATTEMPTS = {FileJob.SCAN: 24}
 _ATTEMPTS_OTHERWISE = 8
 _PICTURED = frozenset({FileKind.IMAGE, FileKind.VIDEO, FileKind.AUDIO})
+# Of a smaller one hardly a block of the disk is saved.
+_LEAST_PACKED_BYTES = 16 << 10
 _NO_SCANNER = "this server has no scanner"
 
 
@@ -46,6 +49,7 @@ class Reception:
     Args:
         events: told what happens.
         scans: whether files are scanned; otherwise they say that they were not.
+        packs: whether files are packed where that saves room.
         admit: refuses uploads for what they claim to be, by raising.
         enqueued: called, from any thread, once a new job is committed.
         audit: where it is recorded that a file was stored.
@@ -56,12 +60,14 @@ class Reception:
         events: FileEvents,
         *,
         scans: bool = False,
+        packs: bool = False,
         admit: Callable[[Tx, UploadSession], None] = lambda _tx, _session: None,
         enqueued: Callable[[Job], None] = lambda _job: None,
         audit: AuditLog | None = None,
     ) -> None:
         self._events = events
         self._scans = scans
+        self._packs = packs
         self._admit = admit
         self._enqueued = enqueued
         self._audit = audit
@@ -124,6 +130,8 @@ class Reception:
             self._enqueue(tx, session, FileJob.THUMBNAIL, file_id=stored.file_id)
         if stored.sha256 is None:
             self._enqueue(tx, session, FileJob.DIGEST, file_id=stored.file_id)
+        if self._packs and stored.size_bytes >= _LEAST_PACKED_BYTES:
+            self._enqueue(tx, session, FileJob.PACK, file_id=stored.file_id)
 
     def ended(self, tx: Tx, session: UploadSession) -> None:
         """Give back what was set aside."""

@@ -24,7 +24,8 @@ from haulier.media.isolation import Workers
 from haulier.media.scan import Scanner, ScanResult, Verdict
 from haulier.transfer.sessions.finishing import Finisher
 from haulier.transfer.sessions.hashing import checksum_of_file
-from haulier.transfer.sessions.staging import Stage
+from haulier.transfer.sessions.packing import packed_path
+from haulier.transfer.sessions.staging import OpeningStage, Stage
 
 _LARGEST_FETCHED_BYTES = 1 << 30
 _COPY = ".source-"
@@ -96,7 +97,9 @@ class FileJobs:
 
     def _remove_local(self, content_id: str) -> None:
         self.pictures.remove(content_id)
-        (self._quarantine / content_id).unlink(missing_ok=True)
+        path = self._quarantine / content_id
+        for one in (path, packed_path(path)):
+            one.unlink(missing_ok=True)
 
     async def _verify(self, job: Job) -> Done:
         session = await self._finisher.verify(str(job.payload["session_id"]))
@@ -187,11 +190,11 @@ class FileJobs:
     def _isolate(self, content_id: str) -> None:
         """Move an infected file out of the way; may be done twice."""
         self.pictures.remove(content_id)
-        path = self._stage.path_of(content_id)
-        if path is None or not path.exists():
+        if not isinstance(self._stage, OpeningStage):
             return
         self._quarantine.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.rename(self._quarantine / content_id)
+        for path in self._stage.paths_of(content_id):
+            path.rename(self._quarantine / path.name)
 
     def _scanned(self, stored: StoredFile, scanned: ScanResult) -> Done:
         state = _STATE_OF[scanned.verdict]

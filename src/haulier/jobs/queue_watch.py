@@ -65,7 +65,7 @@ class QueueWatch:
             StoreError: recordings can't be read.
         """
         known, jobs = await self._catalog.read(
-            lambda tx: (tx.watch.alerts(), tx.jobs.count_pending())
+            lambda tx: (tx.watch.alerts(), tx.jobs.count_pending(self._now()))
         )
         lengths = {JOBS: jobs, RECORDINGS: await self._recordings()}
         changed = {

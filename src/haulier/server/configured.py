@@ -116,6 +116,26 @@ def key_ring_of(settings: Settings) -> KeyRing | None:
     return KeyRing.of(_key(current.get_secret_value()), *(_key(one) for one in named))
 
 
+def packs_files(settings: Settings) -> bool:
+    """Return whether stored files are kept compressed where that saves room.
+
+    Raises:
+        ConfigurationError: they are to be, and are sealed or in a bucket.
+    """
+    if not settings.server.compress_at_rest:
+        return False
+    for name, given in (
+        ("AWS_S3_BUCKET", settings.s3.bucket),
+        ("ENCRYPTION_KEY", settings.server.encryption_key),
+    ):
+        if given is not None:
+            raise ConfigurationError(
+                f"COMPRESS_AT_REST goes with plain files in the data directory, not with {name}",
+                hint=f"Leave out COMPRESS_AT_REST or {name}.",
+            )
+    return True
+
+
 def _key(reference: str) -> bytes:
     if re.fullmatch("[0-9A-Fa-f]{64}", reference):
         return bytes.fromhex(reference)

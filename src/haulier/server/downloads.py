@@ -190,7 +190,9 @@ class RangeFile(Response):
             and span.length >= _FEWEST_ZERO_COPY_BYTES
             and ZERO_COPY in scope.get("extensions", {})
         ):
-            return _by_the_server(stack.enter_context(files.open(content_id)), span)
+            file = stack.enter_context(files.open(content_id))
+            if file is not None:
+                return _by_the_server(file, span)
         reading = self._downloads.stage.read(content_id, span)
         return _copied(await stack.enter_async_context(reading))
 

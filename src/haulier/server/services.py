@@ -32,6 +32,7 @@ from haulier.files.tokens import Tokens
 from haulier.files.upload_links import UploadLinks
 from haulier.files.webhooks import Webhooks
 from haulier.jobs.file_jobs import FileJobs
+from haulier.jobs.packing_jobs import PackingJobs
 from haulier.jobs.picture_requests import Pictures
 from haulier.jobs.queue_watch import QueueWatch
 from haulier.jobs.runner import Runner
@@ -41,7 +42,13 @@ from haulier.media.advice import CompressionStrategy
 from haulier.media.isolation import Workers
 from haulier.server.beside import beside, forever
 from haulier.server.bucket_check import BucketCheck
-from haulier.server.configured import outside_of, scan_policy_of, scanner_of, tokens_of
+from haulier.server.configured import (
+    outside_of,
+    packs_files,
+    scan_policy_of,
+    scanner_of,
+    tokens_of,
+)
 from haulier.server.coordinating import open_coordination
 from haulier.server.downloads import Downloads
 from haulier.server.hook_services import open_hooks
@@ -113,6 +120,7 @@ async def open_services(
     """
     # What may be refused comes before anything is opened.
     tokens, policy, scanner = tokens_of(settings), scan_policy_of(settings), scanner_of(settings)
+    packs = packs_files(settings)
     async with AsyncExitStack() as stack:
         # A database and locks that several servers share let them share the directory as well.
         shared = settings.general.redis_url is not None and not settings.has_catalog_file
@@ -137,6 +145,7 @@ async def open_services(
             hooks=Reception(
                 events,
                 scans=policy.scans,
+                packs=packs,
                 admit=admission.check_claims,
                 enqueued=told.enqueued,
                 audit=audit,
@@ -162,7 +171,11 @@ async def open_services(
         removal = _removal_of(settings, catalog, library, file_jobs.remove)
         runner = Runner(
             catalog=catalog,
-            kinds=[*file_jobs.kinds(), *recordings.jobs.kinds()],
+            kinds=[
+                *file_jobs.kinds(),
+                PackingJobs(catalog, stage, packs=packs).kind(),
+                *recordings.jobs.kinds(),
+            ],
             changed=events.job_changed,
             **told.how,
         )

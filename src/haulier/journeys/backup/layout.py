@@ -18,6 +18,8 @@ from typing import Any
 from haulier.archive.rename import sync_directory
 from haulier.core.checksums import crc64nvme
 from haulier.errors import ConfigurationError, UnknownReference, VerificationFailed
+from haulier.transfer.sessions.packing import SUFFIX
+from haulier.transfer.sessions.seekable import unpacked
 
 FORMAT = 1
 MANIFEST = "backup.json"
@@ -70,9 +72,10 @@ class Manifest:
     missing: tuple[str, ...]
 
 
-def content_path(content_id: str, place: str = FILES) -> str:
-    """Return where a content lies below a data directory."""
-    return f"{FILES}/{content_id[-2:]}/{content_id}" if place == FILES else f"{place}/{content_id}"
+def content_paths(content_id: str) -> list[str]:
+    """Return where a content may lie below a data directory, in the order in which it moves on."""
+    plain = f"{FILES}/{content_id[-2:]}/{content_id}", f"{QUARANTINE}/{content_id}"
+    return [path for one in plain for path in (one, one + SUFFIX)]
 
 
 def read_manifest(backup: Path) -> Manifest:
@@ -138,6 +141,19 @@ def checksum_of(path: Path) -> tuple[int, str]:
     with path.open("rb", buffering=0) as file:
         while piece := file.read(_PIECE_BYTES):
             size, crc = size + len(piece), crc64nvme(piece, crc)
+    return size, f"{crc:016x}"
+
+
+def checksum_of_packed(path: Path) -> tuple[int, str]:
+    """Return the size of what is packed in a file, and its CRC-64/NVME.
+
+    Raises:
+        VerificationFailed: it was altered, or cut.
+        OSError: it can't be read.
+    """
+    size = crc = 0
+    for piece in unpacked(path):
+        size, crc = size + len(piece), crc64nvme(piece, crc)
     return size, f"{crc:016x}"
 
 

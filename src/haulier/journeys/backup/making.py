@@ -19,7 +19,13 @@ from haulier._version import __version__
 from haulier.catalog.schema import HEAD
 from haulier.catalog.snapshots import Content, catalog_files, take_snapshot
 from haulier.core.records import format_time, utc_now
-from haulier.errors import HaulierError, StorageFull, TargetUnreadable, UsageError
+from haulier.errors import (
+    HaulierError,
+    StorageFull,
+    TargetUnreadable,
+    UsageError,
+    VerificationFailed,
+)
 from haulier.files.data_directory import LOCK, RESTORING, VERSION_FILE, locked_directory
 from haulier.journeys.backup.layout import (
     DATA,
@@ -28,7 +34,8 @@ from haulier.journeys.backup.layout import (
     QUARANTINE,
     Item,
     Manifest,
-    content_path,
+    checksum_of_packed,
+    content_paths,
     copy_file,
     read_items,
     read_manifest,
@@ -37,6 +44,7 @@ from haulier.journeys.backup.layout import (
     write_manifest,
 )
 from haulier.transfer.sessions.frames import sealed_size
+from haulier.transfer.sessions.packing import SUFFIX
 
 _ROUNDS = 5
 _CATALOGS = "catalog-"
@@ -172,8 +180,8 @@ class _Backup:
         return catalog, contents, missing
 
     def _take_content(self, content: Content) -> Item | None:
-        for place in (FILES, QUARANTINE):
-            path = content_path(content.content_id, place)
+        # A plain one is removed after a packed one was put beside it, so that one of them is found.
+        for path in content_paths(content.content_id):
             known = self._known.get(path)
             if known is not None and self._has(known) and (self._data / path).exists():
                 return known
@@ -181,12 +189,23 @@ class _Backup:
                 item = self._copy(path)
             except FileNotFoundError:
                 continue
-            if not _is_right(item, content):
+            if not self._is_right(item, content):
                 self._damaged.add(content.content_id)
             else:
                 self._known[path] = item
             return item
         return None
+
+    def _is_right(self, item: Item, content: Content) -> bool:
+        if content.is_sealed:  # its sum is that of what can't be read here
+            return item.size_bytes == sealed_size(content.size_bytes)
+        found = item.size_bytes, item.crc64nvme
+        if item.path.endswith(SUFFIX):
+            try:
+                found = checksum_of_packed(self._target / DATA / item.path)
+            except VerificationFailed:
+                return False
+        return found == (content.size_bytes, content.crc64nvme)
 
     def _take_other(self, path: str) -> None:
         try:
@@ -241,12 +260,6 @@ class _Backup:
             for name in names:
                 if (inside / name).as_posix() not in self._items:
                     (Path(folder) / name).unlink()
-
-
-def _is_right(item: Item, content: Content) -> bool:
-    if content.is_sealed:  # its sum is that of what can't be read here
-        return item.size_bytes == sealed_size(content.size_bytes)
-    return (item.size_bytes, item.crc64nvme) == (content.size_bytes, content.crc64nvme)
 
 
 def _check_target(data: Path, target: Path) -> None:

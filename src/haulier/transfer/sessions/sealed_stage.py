@@ -24,7 +24,8 @@ from haulier.transfer.sessions.frames import (
     sealed_size,
 )
 from haulier.transfer.sessions.sealed_writer import SealedWriter, Tails
-from haulier.transfer.sessions.stage import DirectoryStage, Durability, opened, plain_pieces
+from haulier.transfer.sessions.stage import DirectoryStage, Durability
+from haulier.transfer.sessions.stored import opened, stored_pieces
 
 _FRAMES_AT_ONCE = 8
 _KEYS_AT_ONCE = 500
@@ -138,11 +139,13 @@ class SealedStage(DirectoryStage):
             DecryptionFailed: it was altered, or its key is not here.
         """
         key = await self._catalog.read(lambda tx: tx.content_keys.get(file_id))
-        with opened(self._file(file_id)) as descriptor:
-            if key is None:  # it was stored before there was a key
-                yield plain_pieces(descriptor, span)
-            else:
-                yield _opened_pieces(descriptor, self._keys.cipher(key), span)
+        path = self._file(file_id)
+        if key is None:  # it was stored before there was a key
+            async with stored_pieces(path, span) as pieces:
+                yield pieces
+            return
+        with opened(path) as descriptor:
+            yield _opened_pieces(descriptor, self._keys.cipher(key), span)
 
     def path_of(self, file_id: str) -> Path | None:  # noqa: ARG002 - as `Stage` has it
         """Return None: what lies there is of use to nobody else."""

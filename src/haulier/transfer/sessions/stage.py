@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,11 +26,18 @@ from haulier.errors import ExternalServiceError, FileSizeError, LockBusy, Storag
 from haulier.transfer.sessions.claims import claim_range
 from haulier.transfer.sessions.disk import require_room, start_write_back
 from haulier.transfer.sessions.local_join import join
+from haulier.transfer.sessions.packing import (
+    packed_path,
+    packed_size,
+    packing,
+    remove_all,
+    remove_plain,
+)
 from haulier.transfer.sessions.staging import Piece
+from haulier.transfer.sessions.stored import opened_plain, stored_pieces
 
 T = TypeVar("T")
 
-_READ_BYTES = 256 << 10
 _WRITE_BACK_BYTES = 4 << 20
 
 
@@ -103,7 +111,7 @@ class DirectoryStage:
 
     async def delete(self, file_id: str) -> None:
         """Remove a whole file; nothing happens when there is none."""
-        await self._in_thread(lambda: self._file(file_id).unlink(missing_ok=True))
+        await self._in_thread(lambda: remove_all(self._file(file_id)))
 
     async def aclose(self) -> None:
         """Wait for writes that run."""
@@ -198,20 +206,51 @@ class LocalStage(DirectoryStage):
         Raises:
             ExternalServiceError: the file is not there, or shorter than `span`.
         """
-        with self.open(file_id) as descriptor:
-            yield plain_pieces(descriptor, span)
+        async with stored_pieces(self._file(file_id), span) as pieces:
+            yield pieces
 
-    def open(self, file_id: str) -> AbstractContextManager[int]:
-        """Open a whole file for reading; gives its descriptor.
+    def open(self, file_id: str) -> AbstractContextManager[int | None]:
+        """Open a whole file for reading; gives its descriptor, or None where it is packed.
 
         Raises:
             ExternalServiceError: it is not there.
         """
-        return opened(self._file(file_id))
+        return opened_plain(self._file(file_id))
 
-    def path_of(self, file_id: str) -> Path:
-        """Return where the file with that id lies, or would."""
-        return self._file(file_id)
+    def path_of(self, file_id: str) -> Path | None:
+        """Return where the file with that id lies, or would; None where it is packed.
+
+        That is also said while it lies there still, as it may be gone when somebody opens it.
+        """
+        path = self._file(file_id)
+        return None if packed_path(path).exists() else path
+
+    def paths_of(self, file_id: str) -> list[Path]:
+        """Return what holds the file with that id: the file itself, a packed one, or both."""
+        path = self._file(file_id)
+        return [one for one in (path, packed_path(path)) if one.exists()]
+
+    async def pack(self, file_id: str, size_bytes: int, crc64nvme: int) -> int | None:
+        """Write a whole file packed beside itself; may be done twice.
+
+        Returns:
+            How large it is packed; None when so little would be saved that nothing was done.
+
+        Raises:
+            VerificationFailed: what lies there is not what was stored.
+            StorageFull: there is no room for both.
+            ExternalServiceError: it is not there.
+        """
+        path = self._file(file_id)
+        with closing(packing(path, size_bytes, crc64nvme)) as steps:
+            step = partial(next, steps, False)
+            while await _ended(asyncio.ensure_future(self._in_thread(step))):
+                pass
+        return await self._in_thread(lambda: packed_size(path))
+
+    async def remove_plain(self, file_id: str) -> None:
+        """Leave only the packed one of a file that was packed; may be done twice."""
+        await self._in_thread(lambda: remove_plain(self._file(file_id)))
 
 
 class LocalWriter:
@@ -333,49 +372,13 @@ class LocalWriter:
         self._takes_room = self._size_bytes is None or has_bytes < self._size_bytes
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """Open a stored file for reading; gives its descriptor.
-
-    Raises:
-        ExternalServiceError: it is not there.
-    """
+async def _ended(step: asyncio.Future[T]) -> T:
+    """Wait for a step in a thread; cancelled, do so as well, as it works with what is open."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as exc:
-        raise ExternalServiceError(f"a stored file can't be read: {exc.strerror}") from exc
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-async def plain_pieces(descriptor: int, span: Span) -> AsyncIterator[bytes | bytearray]:
-    """Yield bytes of a file as pieces of 256 KiB.
-
-    Raises:
-        ExternalServiceError: it is shorter.
-    """
-    offset = span.offset
-    while offset < span.end:
-        piece = await _read(descriptor, min(_READ_BYTES, span.end - offset), offset)
-        if not piece:
-            raise ExternalServiceError("a stored file is shorter than its record")
-        offset += len(piece)
-        yield piece
-
-
-async def _read(descriptor: int, count: int, offset: int) -> bytes | bytearray:
-    # What is in the page cache is read at once; what is not must not hold the loop up.
-    piece = bytearray(count)
-    try:
-        found = os.preadv(descriptor, [piece], offset, getattr(os, "RWF_NOWAIT", 0))
-    except OSError as exc:
-        # Not in the cache, or on a file system that can't tell (tmpfs, network file systems).
-        if exc.errno not in {errno.EAGAIN, errno.EOPNOTSUPP}:
-            raise
-        return await asyncio.to_thread(os.pread, descriptor, count, offset)
-    return piece if found == count else piece[:found]
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        await asyncio.wait({step})
+        raise
 
 
 def translated(work: Callable[[], T]) -> T:

@@ -164,10 +164,39 @@ class LinkingStage(Stage, Protocol):
 class OpeningStage(Stage, Protocol):
     """A stage whose whole files are files of this machine."""
 
-    def open(self, file_id: str) -> AbstractContextManager[int]:
-        """Open a whole file for reading; gives its descriptor.
+    def open(self, file_id: str) -> AbstractContextManager[int | None]:
+        """Open a whole file for reading; gives its descriptor, or None where it is packed.
 
         Raises:
             ExternalServiceError: it is not there.
         """
+        ...
+
+    def paths_of(self, file_id: str) -> list[Path]:
+        """Return the files that hold a whole file, as it is or packed."""
+        ...
+
+
+@runtime_checkable
+class PackingStage(Stage, Protocol):
+    """A stage that can keep whole files packed; they are read as before.
+
+    Between `pack` and `remove_plain` time has to pass for who was given a path before.
+    """
+
+    async def pack(self, file_id: str, size_bytes: int, crc64nvme: int) -> int | None:
+        """Write a whole file packed beside itself; may be done twice.
+
+        Returns:
+            How large it is packed; None when so little would be saved that nothing was done.
+
+        Raises:
+            VerificationFailed: what lies there is not what was stored.
+            StorageFull: there is no room for both.
+            ExternalServiceError: it is not there.
+        """
+        ...
+
+    async def remove_plain(self, file_id: str) -> None:
+        """Leave only the packed one of a file that was packed; may be done twice."""
         ...
