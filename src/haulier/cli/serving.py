@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,7 +52,6 @@ def serve(
     Example: haulier serve --port 8080
     """
     import asyncio
-    import signal
 
     from haulier.errors import MissingExtra
     from haulier.settings import Settings
@@ -78,9 +79,11 @@ def serve(
         )
         if child is None:
             return
-    # uvicorn passes on the signal that ended it, once everything is put away: that is success.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        suppress(asyncio.CancelledError),
+    ):
         runner.run(_serve(settings, listener, child))
 
 
@@ -114,7 +117,9 @@ async def _serve(settings: Settings, listener: socket.socket, child: Child | Non
             await super().shutdown(sockets)
 
     configure_logs(settings.general.log_level)
-    async with open_services(settings) as services:
+    async with AsyncExitStack() as stack:
+        with _cancelled_by_sigterm():
+            services = await stack.enter_async_context(open_services(settings))
         if not (child and child.number) and not await services.accounts.count():
             say("there are no users yet: make one with `haulier user add NAME --role admin`")
         config = uvicorn.Config(
@@ -131,6 +136,23 @@ async def _serve(settings: Settings, listener: socket.socket, child: Child | Non
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         )
         await Server(config).serve(sockets=[listener])
+
+
+@contextmanager
+def _cancelled_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the task while the block runs, which may wait for PostgreSQL."""
+    import asyncio
+    import signal
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        # uvicorn passes on the signal that ended it, once everything is put away: that is success.
+        signal.signal(signal.SIGTERM, lambda *_: None)
 
 
 def _take_many_connections() -> None:

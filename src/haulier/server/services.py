@@ -42,6 +42,7 @@ from haulier.media.advice import CompressionStrategy
 from haulier.media.isolation import Workers
 from haulier.server.beside import beside, forever
 from haulier.server.bucket_check import BucketCheck
+from haulier.server.catalogs import open_catalog
 from haulier.server.configured import (
     outside_of,
     packs_files,
@@ -117,6 +118,7 @@ async def open_services(
         ConfigurationError: settings that can't be, or don't go together; or a newer haulier made
             the data directory.
         OperationBusy: another server works on the data directory.
+        CatalogError: the catalog can't be used; where PostgreSQL is away it is waited for first.
     """
     # What may be refused comes before anything is opened.
     tokens, policy, scanner = tokens_of(settings), scan_policy_of(settings), scanner_of(settings)
@@ -125,9 +127,7 @@ async def open_services(
         # A database and locks that several servers share let them share the directory as well.
         shared = settings.general.redis_url is not None and not settings.has_catalog_file
         stack.enter_context(held_directory(settings.general.data, shared=shared))
-        catalog = await stack.enter_async_context(
-            await Catalog.open(settings.catalog_url, user_url=settings.user_catalog_url)
-        )
+        catalog = await stack.enter_async_context(await open_catalog(settings))
         stage = await stack.enter_async_context(open_stage(settings, catalog))
         removable, workers = MemoryBell(), Workers()
         coordination = await stack.enter_async_context(open_coordination(settings))

@@ -89,7 +89,7 @@ def upload_services(
 @asynccontextmanager
 async def swept(sweeper: Sweeper) -> AsyncIterator[None]:
     """Mend what a crash left of uploads; sweep them while the block runs."""
-    await sweeper.sweep()
+    await _sweep(sweeper)
     async with beside(_sweep_forever(sweeper)):
         yield
 
@@ -97,7 +97,12 @@ async def swept(sweeper: Sweeper) -> AsyncIterator[None]:
 async def _sweep_forever(sweeper: Sweeper) -> None:
     while True:
         await asyncio.sleep(_SWEEP_EVERY_S)
-        try:
-            await sweeper.sweep()
-        except HaulierError as exc:
-            _log.error("sweeping failed: %s", exc.message)
+        await _sweep(sweeper)
+
+
+async def _sweep(sweeper: Sweeper) -> None:
+    try:
+        await sweeper.sweep()
+    except HaulierError as exc:
+        # What it left is done by the next one; a Redis that is away must not keep the server down.
+        _log.error("sweeping failed: %s", exc.message)

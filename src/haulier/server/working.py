@@ -38,8 +38,9 @@ def work(settings: Settings, broker_url: str, *, at_once: int, ready: Callable[[
     """
     celery_app(broker_url)  # what is missing is told before anything is opened
     opening: Future[_Opened] = Future()
+    # A daemon, as it may wait for PostgreSQL when somebody interrupts.
     thread = threading.Thread(
-        target=lambda: asyncio.run(_keep_open(settings, at_once, opening)), name="jobs"
+        target=lambda: asyncio.run(_keep_open(settings, at_once, opening)), name="jobs", daemon=True
     )
     thread.start()
     opened = opening.result()
