@@ -452,6 +452,58 @@ async def test_who_may_see_a_file_is_told_of_it(world):
         assert await eve.take(0) is None
 
 
+async def test_who_may_see_a_folder_is_told_of_it(world):
+    bus = world.services.events
+    folder = {}
+
+    async def told(news, count):
+        """The next of what one of them is told of folders, and of files that come and go."""
+        found = []
+        while len(found) < count:
+            event = await news.take(30)
+            assert event is not None, found
+            event = json.loads(event.text)
+            kind, place = event["type"], event["data"].get("folder")
+            if kind.startswith("folder.") or kind in {"file.created", "file.deleted"}:
+                found.append((kind, place))
+        return found
+
+    async def make(path):
+        answer = await world.ask("ann", "POST", "/api/folders", json={"path": path})
+        assert answer.status_code == 201
+        folder[path] = f"/api/folders/{answer.json()['id']}"
+
+    await world.grant("read", folder=True)
+    async with (
+        bus.subscribe(topics_of(world.users["ann"])) as ann,
+        bus.subscribe(topics_of(world.users["bob"])) as bob,
+        bus.subscribe(topics_of(world.users["eve"])) as eve,
+    ):
+        await make("own/deep")
+        assert await told(ann, 2) == [("folder.created", "own"), ("folder.created", "own/deep")]
+        await make("team/empty")
+        # A file brings the folders that it lies in.
+        await world.ask("ann", "PUT", "/api/content/team/new/b.bin", content=DATA)
+        made = [("folder.created", "team/empty"), ("folder.created", "team/new")]
+        assert await told(bob, 3) == [*made, ("file.created", "team/new")]
+
+        await world.ask("ann", "PATCH", folder["own/deep"], json={"parent": "team"})
+        assert await told(bob, 1) == [("folder.updated", "team/deep")]
+        await world.ask("ann", "PATCH", folder["own/deep"], json={"parent": "own"})
+        # Where it is now is nothing to those who can't see it there.
+        assert await told(bob, 1) == [("folder.deleted", None)]
+        await world.ask("ann", "PATCH", folder["team/empty"], json={"name": "none"})
+        assert await told(bob, 1) == [("folder.updated", "team/none")]
+
+        await world.ask("ann", "DELETE", f"/api/folders/{world.folder}")
+        assert sorted(await told(bob, 6)) == [
+            *[("file.deleted", f"team/{one}") for one in ("new", "plan")],
+            ("folder.deleted", "team"),
+            *[("folder.deleted", f"team/{one}") for one in ("new", "none", "plan")],
+        ]
+        assert await eve.take(0) is None
+
+
 async def test_many_at_once_stop_where_one_may_not(world):
     first = world.file["id"]
     second = await world.put_file("other/b.bin")

@@ -264,6 +264,47 @@ def test_two_browsers_see_what_the_other_does(visitors, http, folder):
     assert names(one) == ["inner", "new", "avocado.txt", "blueberry.txt", "cherry.txt"]
 
 
+def test_empty_folders_are_seen_to_come_move_and_go(visitors, http, folder):
+    ids = {}
+
+    def make(path):
+        ids[path] = http.post("/api/folders", json={"path": f"{folder}/{path}"}).json()["id"]
+
+    def change(path, **change):
+        answer = http.patch(f"/api/folders/{ids[path]}", json=change)
+        assert answer.status_code == 200, answer.text
+
+    make("room")
+    top = next(one for one in http.get("/api/folders").json()["items"] if one["name"] == folder)
+    given = {"user": "bob", "permission": "read"}
+    http.put(f"/api/folders/{top['id']}/permissions", json=given).raise_for_status()
+    own = visitors.signed_in(where=at(folder))
+    other = visitors.signed_in("bob", where=f"/#/shared/{top['id']}")
+    inside = visitors.signed_in(where=f"{at(folder)}/room")
+    pages = (own, other)
+    expect(inside.get_by_role("heading", name="Nothing here yet")).to_be_visible()
+    for page in pages:
+        expect(row(page, "room")).to_be_visible()
+    make("plans")
+    for page in pages:
+        expect(row(page, "plans")).to_be_visible()
+    change("plans", name="ideas")
+    for page in pages:
+        expect(row(page, "ideas")).to_be_visible()
+        expect(row(page, "plans")).to_have_count(0)
+    change("plans", parent=f"{folder}/room")
+    for page in pages:
+        expect(row(page, "ideas")).to_have_count(0)
+    expect(row(inside, "ideas")).to_be_visible()
+    http.delete(f"/api/folders/{ids['room']}").raise_for_status()
+    for page in pages:
+        expect(row(page, "room")).to_have_count(0)
+    expect(inside.get_by_role("heading", name="This folder is not here any more")).to_be_visible()
+    http.delete(f"/api/folders/{top['id']}").raise_for_status()
+    for page in pages:
+        expect(page.get_by_role("heading", name="This folder is not here any more")).to_be_visible()
+
+
 def test_the_storage_used_is_told_and_kept_right(visitors, http):
     page = visitors.signed_in()
     told = page.locator(".storage p")

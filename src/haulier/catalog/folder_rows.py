@@ -6,11 +6,12 @@ A folder's row has its whole path, and so has each file in it: lists and searche
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     String,
@@ -53,20 +54,21 @@ class FolderRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def make(self, owner_id: str, path: str, now: datetime) -> None:
-        """Record a folder and those around it, where they are not there yet."""
+    def make(self, owner_id: str, path: str, now: datetime) -> list[Folder]:
+        """Record a folder and those around it, where they are not there yet; return the new."""
         paths = ancestors(path)
         if not paths:
-            return
+            return []
         known = select(folders.c.path).where(
             folders.c.owner_id == owner_id, folders.c.path.in_(paths)
         )
         missing = set(paths) - set(self._connection.scalars(known))
-        rows = [
-            {"folder_id": new_file_id(), "owner_id": owner_id, "path": one, "created_at": now}
+        made = [
+            Folder(folder_id=new_file_id(), owner_id=owner_id, path=one, created_at=now)
             for one in sorted(missing)
         ]
-        insert_missing(self._connection, folders, rows)
+        insert_missing(self._connection, folders, [asdict(one) for one in made])
+        return made
 
     def get(self, folder_id: str) -> Folder | None:
         """Return the folder with that id."""
@@ -122,11 +124,15 @@ class FolderRows:
             )
         ChangeRows(self._connection).tell(there, is_deleted=True)
         self._index(gone)
-        inner = (folders.c.owner_id == folder.owner_id, under(folders.c.path, folder.path))
-        forgotten = self._connection.scalars(select(folders.c.folder_id).where(*inner)).all()
+        forgotten = [one.folder_id for one in self.within(folder)]
         GrantRows(self._connection).forget(forgotten)
-        self._connection.execute(delete(folders).where(*inner))
+        self._connection.execute(delete(folders).where(*_within(folder)))
         return gone
+
+    def within(self, folder: Folder) -> list[Folder]:
+        """Return a folder and all that lie in it, however deep, by path."""
+        statement = select(folders).where(*_within(folder)).order_by(folders.c.path)
+        return [Folder(**row) for row in self._connection.execute(statement).mappings()]
 
     def files(self, folder: Folder) -> list[Placed]:
         """Return the files in a folder, however deep, that are not in the trash."""
@@ -166,3 +172,7 @@ class FolderRows:
     def _one(self, statement: Select[Any]) -> Folder | None:
         row = self._connection.execute(statement).mappings().one_or_none()
         return None if row is None else Folder(**row)
+
+
+def _within(folder: Folder) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return folders.c.owner_id == folder.owner_id, under(folders.c.path, folder.path)

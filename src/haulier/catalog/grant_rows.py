@@ -91,6 +91,23 @@ class GrantRows:
                     found.setdefault(grantee, {})[file_id] = None
         return {grantee: list(file_ids) for grantee, file_ids in found.items()}
 
+    def grantees_at(self, owner_id: str, paths: Collection[str]) -> dict[str, set[str]]:
+        """Return by folder to whom something was granted for it, or for a folder around it."""
+        around = sorted({one for path in paths for one in ancestors(path)})
+        just_there: dict[str, set[str]] = {}
+        for some in chunks(around):
+            statement = (
+                select(folders.c.path, grants.c.grantee)
+                .join(grants, grants.c.resource_id == folders.c.folder_id)
+                .where(folders.c.owner_id == owner_id, folders.c.path.in_(some))
+            )
+            for path, grantee in self._connection.execute(statement):
+                just_there.setdefault(path, set()).add(grantee)
+        return {
+            path: set().union(*(just_there.get(one, ()) for one in ancestors(path)))
+            for path in paths
+        }
+
     def _list(self, statement: Select[Any]) -> list[Grant]:
         rows = self._connection.execute(statement.order_by(grants.c.created_at)).mappings()
         return [Grant(**{**row, "level": Level(row["level"])}) for row in rows]

@@ -33,7 +33,7 @@ EVENTS = (
     "queue.alert",
     "queue.cleared",
 )
-"""What webhooks are told: what is committed. Progress and downloads are for listeners alone."""
+"""What webhooks are told: what is committed; progress, downloads and folders are for listeners."""
 
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32

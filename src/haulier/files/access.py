@@ -248,6 +248,15 @@ def topics_of_files(tx: Tx, files: Sequence[Placed]) -> dict[str, frozenset[str]
     }
 
 
+def topics_of_folders(tx: Tx, folders: Sequence[Folder]) -> dict[str, frozenset[str]]:
+    """Return by id the topics of events of folders of one owner; see `level_at`."""
+    if not folders:
+        return {}
+    owner_id = folders[0].owner_id
+    granted = tx.grants.grantees_at(owner_id, [one.path for one in folders])
+    return {one.folder_id: topics_of_owner(owner_id, *granted[one.path]) for one in folders}
+
+
 def topics_of_owner(owner_id: str, *others: str) -> frozenset[str]:
     """Return the topics of what an owner, admins and those others learn of a file or folder."""
     return frozenset({_ADMINS, *map(_topic, (owner_id, *others))})

@@ -18,6 +18,7 @@ from haulier.core.sessions.session import UploadSession
 from haulier.core.shares import Share
 from haulier.files.access import (
     topics_of_files,
+    topics_of_folders,
     topics_of_job,
     topics_of_owner,
     topics_of_server,
@@ -133,6 +134,30 @@ class FileEvents:
             news = self._telling("file.deleted", shown, topics[stored.file_id])
             self._after(tx, news)
 
+    def folders_created(self, tx: Tx, folders: Sequence[Folder]) -> None:
+        """There are new folders of one owner."""
+        self._tell_of_folders(tx, "folder.created", folders)
+
+    def folders_moved(
+        self, tx: Tx, before: Mapping[str, frozenset[str]], folders: Sequence[Folder]
+    ) -> None:
+        """Folders of one owner have other paths; as with files, some may not see them there.
+
+        Args:
+            tx: the transaction.
+            before: by id the topics that they were on (`access.topics_of_folders`).
+            folders: as they are now.
+        """
+        now = self._tell_of_folders(tx, "folder.updated", folders)
+        for folder in folders:
+            if lost := before[folder.folder_id] - now[folder.folder_id]:
+                gone = {"folder_id": folder.folder_id, "folder": None}
+                self._after(tx, self._telling("folder.deleted", gone, lost))
+
+    def folders_deleted(self, tx: Tx, folders: Sequence[Folder]) -> None:
+        """Folders of one owner are about to go, and what is granted for them."""
+        self._tell_of_folders(tx, "folder.deleted", folders)
+
     def scan_finished(self, tx: Tx, stored: StoredFile) -> None:
         """A virus scan came to something, or could not."""
         self._tell_of_file(tx, "scan.finished", stored, scan_detail=stored.scan_detail)
@@ -201,6 +226,15 @@ class FileEvents:
         self._write_down(tx, kind, {**data, "owner_id": stored.owner_id})
         topics = topics_of_files(tx, [stored])[stored.file_id]
         self._after(tx, self._telling(kind, data, topics))
+
+    def _tell_of_folders(
+        self, tx: Tx, kind: str, folders: Sequence[Folder]
+    ) -> dict[str, frozenset[str]]:
+        topics = topics_of_folders(tx, folders)
+        for folder in folders:
+            data = {"folder_id": folder.folder_id, "folder": folder.path}
+            self._after(tx, self._telling(kind, data, topics[folder.folder_id]))
+        return topics
 
     def _tell_progress(
         self, session: UploadSession, received_bytes: int, rate_bps: float, since: datetime

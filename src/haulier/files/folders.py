@@ -22,6 +22,7 @@ from haulier.files.access import (
     grantees_of,
     level_at,
     topics_of_files,
+    topics_of_folders,
 )
 from haulier.files.events import FileEvents
 
@@ -34,7 +35,7 @@ class Folders:
 
     Args:
         catalog: where folders are recorded.
-        events: is told what happens to the files in them.
+        events: is told what happens to them and the files in them.
         now: the clock.
     """
 
@@ -95,10 +96,9 @@ class Folders:
             tx.users.lock(owner_id)
             if tx.folders.at(owner_id, path) is not None:
                 raise NameTaken(f"there is a folder {path} already")
-            tx.folders.make(owner_id, path, self._now())
-            made = tx.folders.at(owner_id, path)
-            assert made is not None
-            return made
+            made = tx.folders.make(owner_id, path, self._now())
+            self._events.folders_created(tx, made)
+            return made[-1]
 
         return await self._catalog.transaction(work)
 
@@ -127,11 +127,14 @@ class Folders:
                 check_move(tx, user, level, folder.owner_id, around, lead)
             if tx.folders.at(folder.owner_id, path) is not None:
                 raise NameTaken(f"there is a folder {path} already")
-            tx.folders.make(folder.owner_id, lead, self._now())
-            before = topics_of_files(tx, tx.folders.files(folder))
-            moved = tx.stored.get_many(tx.folders.move(folder, path))
-            self._events.files_moved(tx, before, list(moved.values()))
-            return replace(folder, path=path)
+            self._events.folders_created(tx, tx.folders.make(folder.owner_id, lead, self._now()))
+            files_were = topics_of_files(tx, tx.folders.files(folder))
+            folders_were = topics_of_folders(tx, tx.folders.within(folder))
+            files = tx.stored.get_many(tx.folders.move(folder, path))
+            moved = replace(folder, path=path)
+            self._events.folders_moved(tx, folders_were, tx.folders.within(moved))
+            self._events.files_moved(tx, files_were, list(files.values()))
+            return moved
 
         return await self._catalog.transaction(lambda tx: work(tx, _locked(tx, user, folder_id)))
 
@@ -139,9 +142,12 @@ class Folders:
         """Put all files in a folder into the trash, and forget it; return how many these were."""
 
         def work(tx: Tx) -> int:
-            gone = tx.folders.remove(_locked(tx, user, folder_id), self._now())
-            self._events.files_deleted(tx, list(tx.stored.get_many(gone).values()))
-            return len(gone)
+            folder = _locked(tx, user, folder_id)
+            there = [one.file_id for one in tx.folders.files(folder)]
+            # What goes with a folder is told to those who may see it while that is still known.
+            self._events.files_deleted(tx, list(tx.stored.get_many(there).values()))
+            self._events.folders_deleted(tx, tx.folders.within(folder))
+            return len(tx.folders.remove(folder, self._now()))
 
         return await self._catalog.transaction(work)
 

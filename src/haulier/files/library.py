@@ -149,7 +149,7 @@ class Library:
                     check_move(tx, user, level, stored.owner_id, stored.folder, folder)
                 if tx.stored.find(stored.owner_id, folder, name) is not None:
                     raise NameTaken(f"there is a file {name} already")
-                tx.folders.make(stored.owner_id, folder, self._now())
+                self._make_folder(tx, stored.owner_id, folder)
             before = topics_of_files(tx, [stored])
             changed = tx.stored.change(stored, **values, revision=stored.revision + 1)
             self._events.files_moved(tx, before, [changed])
@@ -177,7 +177,7 @@ class Library:
             name, number = stored.name, 2
             while tx.stored.find(stored.owner_id, stored.folder, name) is not None:
                 name, number = another_name(stored.name, number), number + 1
-            tx.folders.make(stored.owner_id, stored.folder, self._now())
+            self._make_folder(tx, stored.owner_id, stored.folder)
             revision = stored.revision + (name != stored.name)
             back = tx.stored.change(stored, name=name, deleted_at=None, revision=revision)
             self._events.file_created(tx, back)
@@ -246,6 +246,9 @@ class Library:
             for job in tx.jobs.cancel_of_subject(content_id, self._now()):
                 self._events.job_changed(tx, job)
         tx.after_commit(self._removable)
+
+    def _make_folder(self, tx: Tx, owner_id: str, path: str) -> None:
+        self._events.folders_created(tx, tx.folders.make(owner_id, path, self._now()))
 
     async def _on_file(
         self,

@@ -186,7 +186,7 @@ class Reception:
         )
         if known is not None:
             return tx.stored.add_version(known, stored), False
-        tx.folders.make(session.owner_id, folder, now)
+        self._events.folders_created(tx, tx.folders.make(session.owner_id, folder, now))
         tx.stored.add(stored)
         return stored, True
 

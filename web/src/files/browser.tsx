@@ -1,8 +1,8 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Problem, Skeleton } from "../ui/page";
+import { Empty, Problem, Skeleton } from "../ui/page";
 import { t } from "../strings";
-import { navigate } from "../router";
+import { href, navigate } from "../router";
 import { openPreview } from "../ui/opening";
 import { toastProblem } from "../ui/toast";
 import { discard, rename } from "./actions";
@@ -56,6 +56,7 @@ export function Browser({ listing, empty }: Props): JSX.Element {
   }, [listing.state.value, items.length === 0]);
   if (listing.state.value === "problem") return <Problem text={listing.problem.value} retry={() => void listing.load()} />;
   if (listing.state.value === "loading") return <Skeleton lines={8} />;
+  if (listing.state.value === "gone") return <Gone />;
   if (items.length === 0) return <>{empty}</>;
 
   const asGrid = view.value === "grid";
@@ -119,6 +120,14 @@ export function Browser({ listing, empty }: Props): JSX.Element {
         />
       </div>
     </>
+  );
+}
+
+function Gone(): JSX.Element {
+  return (
+    <Empty icon="folder" title={t("files.gone")} text={t("files.goneHint")}>
+      <a href={href("files")}>{t("app.toFiles")}</a>
+    </Empty>
   );
 }
 

@@ -14,13 +14,15 @@ export const nameOf = (item: Item): string => (item.kind === "file" ? item.file.
 const TOGETHER_MS = 300;
 /** So many changes are asked for one by one; more by listing again. */
 const FEW = 20;
+const ALL = "all";
+const FOLDERS = "folders";
 
 /** What a page shows of a source: loaded as far as one looks, and kept as things stand. */
 export class Listing {
   readonly folders = signal<FolderMetadata[]>([]);
   readonly files = signal<FileMetadata[]>([]);
   readonly total = signal<number | null>(null);
-  readonly state = signal<"loading" | "ready" | "problem">("loading");
+  readonly state = signal<"loading" | "ready" | "gone" | "problem">("loading");
   readonly problem = signal("");
   readonly items = computed<Item[]>(() => [
     ...this.folders.value.map((folder): Item => ({ kind: "folder", folder })),
@@ -106,9 +108,10 @@ export class Listing {
       this.folders.value = folders;
       this.total.value = first.total;
       this.files.value = files;
-      this.state.value = "ready";
+      this.state.value = (await this.isGone()) ? "gone" : "ready";
     } catch (error) {
       if (aborted.aborted) return;
+      if (isNotThere(error)) this.state.value = "gone";
       this.problem.value = inWords(error);
       if (this.state.value === "loading") this.state.value = "problem";
     }
@@ -131,8 +134,8 @@ export class Listing {
 
   private hear(event: ServerEvent): void {
     const { type, data } = event;
-    if (type === "reset") this.changed.set("reset", event);
-    else if (type.startsWith("folder.") || type === "permission.changed") this.changed.set("folders", event);
+    if (type === "reset" || type === "permission.changed") this.changed.set(ALL, event);
+    else if (type.startsWith("folder.")) this.changed.set(FOLDERS, event);
     else if (/^file\.(created|updated|deleted)$|^scan\.finished$/.test(type)) {
       const id = data.file_id as string;
       const known = this.files.value.some((one) => one.id === id);
@@ -146,12 +149,12 @@ export class Listing {
   }
 
   private async catchUp(): Promise<void> {
+    const isAll = this.changed.delete(ALL);
+    const areFolders = this.changed.delete(FOLDERS);
     const changed = [...this.changed.values()];
     this.changed.clear();
-    const one = changed[0];
-    const isMuch = changed.length > FEW || changed.some((event) => !event.type.startsWith("file.") && event.type !== "scan.finished");
-    if (one === undefined) return;
-    if (isMuch || this.source.holds({} as FileMetadata) === null) return this.refresh();
+    const onlyServerKnows = changed.length > 0 && this.source.holds({} as FileMetadata) === null;
+    if (isAll || onlyServerKnows || changed.length > FEW || this.state.value === "gone") return this.refresh();
     const gone = changed.filter((event) => event.type === "file.deleted").map((event) => event.data.file_id as string);
     this.remove(new Set(gone));
     for (const event of changed) {
@@ -159,28 +162,35 @@ export class Listing {
       const file = await this.ask(event.data.file_id as string);
       if (file !== null) this.put(file);
     }
-    // What happened deeper in may have made a folder.
-    const held = new Set(this.files.value.map((file) => file.id));
-    if (changed.some((event) => !held.has(event.data.file_id as string))) await this.readFolders();
+    if (areFolders) await this.readFolders();
   }
 
   private async readFolders(): Promise<void> {
     try {
       this.folders.value = await this.source.folders(this.ended.signal);
-    } catch {
-      // They stay as they were known.
+      if (await this.isGone()) this.state.value = "gone";
+    } catch (error) {
+      // Otherwise they stay as they were known.
+      if (isNotThere(error)) this.state.value = "gone";
     }
+  }
+
+  /** Whether nothing is shown because the folder itself is not there any more. */
+  private async isGone(): Promise<boolean> {
+    return this.count.value === 0 && !(await this.source.isThere(this.ended.signal));
   }
 
   private async ask(id: string): Promise<FileMetadata | null> {
     try {
       return await getFile(id);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.remove(new Set([id]));
+      if (isNotThere(error)) this.remove(new Set([id]));
       return null;
     }
   }
 }
+
+const isNotThere = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
 
 function inserted(files: FileMetadata[], file: FileMetadata, order: Order): FileMetadata[] {
   const key = keyOf(file, order);

@@ -19,6 +19,8 @@ export interface Source {
   key: string;
   folders(signal: AbortSignal): Promise<FolderMetadata[]>;
   page(order: Order, cursor: string | null, signal: AbortSignal): Promise<FoundFiles>;
+  /** Whether the folder itself is there. */
+  isThere(signal: AbortSignal): Promise<boolean>;
   /** Whether a file belongs here; null where only the server knows. */
   holds(file: FileMetadata): boolean | null;
   /** Whether something that happened to a file of this folder may be seen here. */
@@ -38,6 +40,7 @@ export function ownFolder(path: string): Source {
     key: `own:${path}`,
     folders: (signal) => everything((cursor) => listFolders({ parent: path, cursor, limit: PAGE }, signal)),
     page: (order, cursor, signal) => found({ folder: path, subfolders: false, owner }, order, cursor, signal),
+    isThere: (signal) => isOwnFolder(path, signal),
     holds: (file) => file.folder === path && file.owner === owner,
     concerns: (folder) => folder === null || folder === path || folder.startsWith(inside),
     hrefOf: (folder) => href("files", folder.path.split("/")),
@@ -52,6 +55,7 @@ export function grantedToMe(): Source {
     key: "granted",
     folders: (signal) => everything((cursor) => listFolders({ shared: true, cursor, limit: PAGE }, signal)),
     page: (_order, cursor, signal) => listed({ shared: true }, cursor, signal),
+    isThere: () => Promise.resolve(true),
     holds: () => null,
     concerns: () => true,
     hrefOf: (folder) => href("shared", [folder.id]),
@@ -66,6 +70,7 @@ export function grantedFolder(id: string): Source {
     key: `granted:${id}`,
     folders: (signal) => everything((cursor) => listFolders({ parent_id: id, cursor, limit: PAGE }, signal)),
     page: (_order, cursor, signal) => listed({ folder_id: id }, cursor, signal),
+    isThere: () => Promise.resolve(true),
     holds: () => null,
     concerns: () => true,
     hrefOf: (folder) => href("shared", [folder.id]),
@@ -83,12 +88,20 @@ export function search(query: Record<string, string>): Source {
     key: `search:${JSON.stringify(query)}`,
     folders: () => Promise.resolve([]),
     page: (order, cursor, signal) => found(asked, order, cursor, signal),
+    isThere: () => Promise.resolve(true),
     holds: () => null,
     concerns: () => true,
     hrefOf: () => "",
     sorts: true,
     target: null,
   };
+}
+
+async function isOwnFolder(path: string, signal: AbortSignal): Promise<boolean> {
+  if (path === "") return true;
+  const parent = path.split("/").slice(0, -1).join("/");
+  const folders = await everything((cursor) => listFolders({ parent, cursor, limit: PAGE }, signal));
+  return folders.some((folder) => folder.path === path);
 }
 
 function found(

@@ -84,6 +84,8 @@ export const en = {
     empty: "Nothing here yet",
     emptyHint: "Drop files or folders anywhere on this page, or choose them with Upload.",
     emptyViewer: "You can look at what others share with you.",
+    gone: "This folder is not here any more",
+    goneHint: "It was deleted, renamed or moved.",
     scanning: "Being scanned",
     infected: "Infected",
     deletedOne: "{name} is in the trash.",
