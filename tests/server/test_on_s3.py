@@ -119,6 +119,11 @@ def test_a_put_and_its_ranges(http, stored):
     assert fresh.status_code == 304
 
 
+def link_to(http, stored):
+    """Return a signed address of a file."""
+    return http.post(f"/api/files/{stored['id']}/link").json()["url"]
+
+
 def test_a_download_can_be_left_to_the_store(both, stored, settings):
     url = f"/api/files/{stored['id']}/download"
     answer = both[1].get(url)
@@ -131,6 +136,12 @@ def test_a_download_can_be_left_to_the_store(both, stored, settings):
     assert fetched.headers["content-disposition"] == 'attachment; filename="clip.mp4"'
     assert both[1].head(url).headers["content-length"] == str(len(DATA))
     assert httpx2.get(place.replace("clip.mp4", "clip.exe")).status_code == 403
+    for one in (url, urlsplit(link_to(both[1], stored)).path):
+        assert both[1].get(one).status_code == 307
+        answer = both[1].get(one, params={"redirect": False}, headers={"Range": "bytes=10-19"})
+        assert (answer.status_code, answer.content) == (206, DATA[10:20])
+    saved = both[1].get(one, params={"inline": False}, follow_redirects=True)
+    assert saved.headers["content-disposition"] == 'attachment; filename="clip.mp4"'
 
 
 def test_chunks_go_to_either_server(both):

@@ -64,18 +64,20 @@ class Downloads:
         self._links = stage if redirects and isinstance(stage, LinkingStage) else None
         self._x_accel_prefix = x_accel_prefix
 
-    def answer(self, stored: StoredFile, *, inline: bool = False) -> RangeFile:
+    def answer(
+        self, stored: StoredFile, *, inline: bool = False, redirect: bool = True
+    ) -> RangeFile:
         """Return the answer that carries a file; see `RangeFile`."""
-        return RangeFile(stored, self, inline=inline)
+        return RangeFile(stored, self, inline=inline, redirect=redirect)
 
     async def elsewhere(
-        self, stored: StoredFile, description: Mapping[str, str]
+        self, stored: StoredFile, description: Mapping[str, str], *, redirect: bool
     ) -> tuple[int, dict[str, str]] | None:
         """Return status and headers of an answer that leaves the bytes to somebody else.
 
         None when they have to come from here.
         """
-        if self._links is not None:
+        if redirect and self._links is not None:
             url = await self._links.link_to(
                 stored.content_id,
                 answer_with={
@@ -99,12 +101,21 @@ class RangeFile(Response):
         stored: what is known of it.
         downloads: how it is sent.
         inline: show it in place where its type is harmless; otherwise it is a download.
+        redirect: the client goes where it is sent to.
     """
 
-    def __init__(self, stored: StoredFile, downloads: Downloads, *, inline: bool = False) -> None:
+    def __init__(
+        self,
+        stored: StoredFile,
+        downloads: Downloads,
+        *,
+        inline: bool = False,
+        redirect: bool = True,
+    ) -> None:
         self._stored = stored
         self._downloads = downloads
         self._inline = inline
+        self._redirect = redirect
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +130,7 @@ class RangeFile(Response):
             await self._head(send, 304, self._validators())
             await send({"type": "http.response.body", "body": b""})
             return
-        left = await self._downloads.elsewhere(stored, self._description())
+        left = await self._downloads.elsewhere(stored, self._description(), redirect=self._redirect)
         if left is not None and scope["method"] == "GET":
             status, headers = left
             await self._head(send, status, {**self._validators(), **headers})

@@ -125,12 +125,16 @@ async def download(
     services: TheServices,
     *,
     inline: bool = False,
+    redirect: bool = True,
     version: WantedVersion = None,
 ) -> Response:
-    """Return a file's bytes, or ranges of them; or those of an earlier version."""
+    """Return a file's bytes, or ranges of them; or those of an earlier version.
+
+    With `redirect=false` they come from here, also where `DOWNLOAD_MODE` sends others to the store.
+    """
     stored = await as_of(services, stored, version)
     services.scan_policy.check(stored)
-    return services.downloads.answer(stored, inline=inline)
+    return services.downloads.answer(stored, inline=inline, redirect=redirect)
 
 
 def _shown(stored: StoredFile) -> JSONResponse:

@@ -42,9 +42,19 @@ async def create_link(
 
 @router.head("/l/{token}", response_class=Response, include_in_schema=False)
 @router.get("/l/{token}", response_class=Response)
-async def follow_link(token: str, request: Request, services: TheServices) -> Response:
-    """Return the bytes of a link's file, or ranges of them; shown in place where that is safe."""
+async def follow_link(
+    token: str,
+    request: Request,
+    services: TheServices,
+    *,
+    inline: bool = True,
+    redirect: bool = True,
+) -> Response:
+    """Return the bytes of a link's file, or ranges of them; shown in place where that is safe.
+
+    With `redirect=false` they come from here, also where `DOWNLOAD_MODE` sends others to the store.
+    """
     stored = await services.links.open(token)
     request.state.audited_object = stored.file_id
     services.scan_policy.check(stored)
-    return services.downloads.answer(stored, inline=True)
+    return services.downloads.answer(stored, inline=inline, redirect=redirect)

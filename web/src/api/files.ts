@@ -36,9 +36,9 @@ export const bulk = async (
 /** An address that players and `<img>` can use, good for an hour. */
 export const linkOf = (id: string): Promise<SignedLink> => call("POST", `api/files/${id}/link`);
 
-/** The whole file, for what is small. */
+/** The whole file, for what is small; from this server, also where a store sends files. */
 export const contentOf = async (id: string, version?: number, signal?: AbortSignal): Promise<Blob> => {
-  const options = { query: { version }, ...(signal && { signal }) };
+  const options = { query: { version, redirect: false }, ...(signal && { signal }) };
   return (await request("GET", `api/files/${id}/download`, options)).blob();
 };
 

@@ -1,4 +1,4 @@
-import { address, call } from "../api/client";
+import { address, call, type Query } from "../api/client";
 import { everything, linkOf, searchFiles } from "../api/files";
 import { account } from "../api/session";
 import type { SignedLink } from "../api/types";
@@ -13,7 +13,7 @@ const MOST_IN_A_ZIP = 1000;
 export async function download(items: Item[]): Promise<void> {
   const [only] = items;
   if (items.length === 1 && only?.kind === "file") {
-    save(here(await linkOf(only.file.id)), only.file.name);
+    save(here(await linkOf(only.file.id), { inline: false }), only.file.name);
     return;
   }
   const ids = (await Promise.all(items.map(idsIn))).flat();
@@ -31,9 +31,12 @@ export async function idsIn(item: Item): Promise<string[]> {
 }
 
 /** A link of the server as this page reaches it, whatever a proxy between calls it. */
-export function here({ url }: SignedLink): string {
-  return address(new URL(url).pathname.split("/").slice(-2).join("/"));
+export function here({ url }: SignedLink, query: Query = {}): string {
+  return address(new URL(url).pathname.split("/").slice(-2).join("/"), query);
 }
+
+/** The same for what is looked at in the page, which may load nothing from elsewhere. */
+export const toShow = (link: SignedLink): string => here(link, { redirect: false });
 
 function save(url: string, name: string): void {
   const link = document.createElement("a");

@@ -62,7 +62,7 @@ export function Versions({ file }: { file: FileMetadata }): JSX.Element {
 
 /** Have the browser save a version. Links are to what a file is now: earlier ones are fetched. */
 async function save(file: FileMetadata, isNewest: boolean): Promise<void> {
-  const url = isNewest ? here(await linkOf(file.id)) : URL.createObjectURL(await contentOf(file.id, file.version));
+  const url = isNewest ? here(await linkOf(file.id), { inline: false }) : URL.createObjectURL(await contentOf(file.id, file.version));
   const link = document.createElement("a");
   link.href = url;
   link.download = file.name;

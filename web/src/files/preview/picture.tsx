@@ -7,7 +7,7 @@ import { formatPercent } from "../../format";
 import { t } from "../../strings";
 import { Button } from "../../ui/button";
 import { Skeleton } from "../../ui/page";
-import { here } from "../download";
+import { toShow } from "../download";
 import { Facts } from "./facts";
 import { useLoading, useObjectUrl } from "./loading";
 import type { ShownProps } from "./stage";
@@ -31,7 +31,7 @@ export function Picture({ file }: ShownProps): JSX.Element {
 }
 
 async function sourceOf(file: FileMetadata, asLink: boolean, signal: AbortSignal): Promise<string | Blob> {
-  if (asLink) return here(await linkOf(file.id));
+  if (asLink) return toShow(await linkOf(file.id));
   if (file.mime_type === SVG && file.size <= LARGEST_SVG_BYTES) {
     // A data: address has no origin, wherever somebody opens it; in <img> its scripts never run.
     return dataUrl(new Blob([await contentOf(file.id, undefined, signal)], { type: SVG }));

@@ -6,7 +6,7 @@ import { formatDuration } from "../../format";
 import { t } from "../../strings";
 import { Button } from "../../ui/button";
 import { Skeleton } from "../../ui/page";
-import { here } from "../download";
+import { toShow } from "../download";
 import { Facts } from "./facts";
 import { useLoading, useObjectUrl } from "./loading";
 import type { ShownProps } from "./stage";
@@ -37,7 +37,7 @@ export function Film({ file }: ShownProps): JSX.Element {
       preload="metadata"
       aria-label={file.name}
       {...(poster && { poster })}
-      src={here(link)}
+      src={toShow(link)}
       onError={() => setUnplayable(true)}
     />
   );
@@ -92,7 +92,7 @@ export function Sound({ file }: ShownProps): JSX.Element {
       </div>
       <audio
         ref={audio}
-        src={here(link)}
+        src={toShow(link)}
         preload="metadata"
         onLoadedMetadata={(event) => setLength(event.currentTarget.duration)}
         onDurationChange={(event) => setLength(event.currentTarget.duration)}

@@ -14,7 +14,11 @@ export function Text({ file }: ShownProps): JSX.Element {
   const { found, problem } = useLoading(async (signal) => {
     if (file.size === 0) return "";
     const headers = { Range: `bytes=0-${MOST_BYTES - 1}` };
-    const answer = await request("GET", `api/files/${file.id}/download`, { headers, signal });
+    const answer = await request("GET", `api/files/${file.id}/download`, {
+      query: { redirect: false },
+      headers,
+      signal,
+    });
     return new TextDecoder().decode(await answer.arrayBuffer());
   }, [file.id]);
   if (problem !== null) return <Facts file={file} why={problem} />;
