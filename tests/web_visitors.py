@@ -41,7 +41,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
     add_user(data, "bob", "--role", "user")
     add_user(data, "root", "--role", "admin")
     add_user(data, "eve", "--role", "viewer")
-    running = start(data, RATE_LIMIT_SIGN_IN="100000/minute")
+    running = start(data, RATE_LIMIT_SIGN_IN="100000/minute", WEBHOOK_ALLOWED_HOSTS="127.0.0.0/8")
     yield running
     stop(running)
 

@@ -74,6 +74,11 @@ def share(status):
     return [401, 404, 404, status, status, status, 403, status, 403]
 
 
+def own(status):
+    """One's own, whoever one is; a program needs the scope."""
+    return [401, status, status, status, status, status, 403, status, 403]
+
+
 def person(status):
     return [401, status, status, status, status, status, 403, 403, 403]
 
@@ -128,6 +133,7 @@ MATRIX = {
     ("HEAD", "/l/{token}"): Row(OPEN(200)),
     ("POST", "/api/files/{file_id}/shares"): Row(share(201), {"json": {}}),
     ("GET", "/api/files/{file_id}/shares"): Row(share(200)),
+    ("GET", "/api/shares"): Row(own(200)),
     ("DELETE", "/api/shares/{share_id}"): Row(share(204)),
     # Who was granted something is asked for in test_permissions.py.
     ("GET", "/api/files/{file_id}/permissions"): Row(READ_OWN),
@@ -143,6 +149,7 @@ MATRIX = {
     ("HEAD", "/s/{token}/download"): Row(OPEN(200)),
     ("POST", "/api/folders/{folder_id}/upload-links"): Row(share(201), {"json": {}}),
     ("GET", "/api/folders/{folder_id}/upload-links"): Row(share(200)),
+    ("GET", "/api/upload-links"): Row(own(200)),
     ("DELETE", "/api/upload-links/{link_id}"): Row(share(204)),
     ("GET", "/u/{token}"): Row(OPEN(200)),
     ("POST", "/u/{token}"): Row(OPEN(303), {"data": {"password": "x"}}),

@@ -168,6 +168,24 @@ async def test_the_links_of_a_file_in_the_trash_are_dead_until_it_is_back(world)
     assert (await world.fetch(link)).content == DATA
 
 
+async def test_one_lists_the_links_that_one_made(world):
+    links = [await world.share() for _ in range(3)]
+    newest_first = [link["id"] for link in reversed(links)]
+    first = (await world.ann.get("/api/shares", params={"limit": 2})).json()
+    assert [one["id"] for one in first["items"]] == newest_first[:2]
+    rest = await world.ann.get("/api/shares", params={"cursor": first["next_cursor"]})
+    (last,) = rest.json()["items"]
+    assert (last["id"], last["name"], rest.json()["next_cursor"]) == (links[0]["id"], "a.bin", None)
+    assert not {"token", "url"} & set(last)
+    bob = await world.services.accounts.add("bob", Role.USER)
+    token = world.services.tokens.issue(bob, timedelta(hours=1))
+    answer = await world.ann.get("/api/shares", headers={"Authorization": f"Bearer {token}"})
+    assert answer.json()["items"] == []
+    await world.ann.delete(f"/api/files/{world.file['id']}")
+    listed = (await world.ann.get("/api/shares")).json()["items"]
+    assert [one["name"] for one in listed] == [None] * 3
+
+
 async def test_a_link_gives_the_newest_version(world):
     link = await world.share()
     await world.ann.put("/api/content/a.bin", content=b"newer")

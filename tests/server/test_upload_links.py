@@ -316,6 +316,23 @@ async def test_who_made_it_and_may_not_share_any_more_has_dead_links(world):
     assert await world.names() == ["1.bin", "3.bin"]
 
 
+async def test_one_lists_the_links_that_one_made(world):
+    where = f"/api/folders/{world.folder}/permissions"
+    await world.ann.put(where, json={"user": "bob", "permission": "share"})
+    links = [await world.link(title=f"{number}") for number in range(3)]
+    link = await world.link(world.bob, title="by bob")
+    first = (await world.ann.get("/api/upload-links", params={"limit": 2})).json()
+    assert [one["title"] for one in first["items"]] == ["2", "1"]
+    rest = await world.ann.get("/api/upload-links", params={"cursor": first["next_cursor"]})
+    (last,) = rest.json()["items"]
+    assert (last["id"], last["folder"]) == (links[0]["id"], "in/box")
+    assert not {"token", "url"} & set(last)
+    # What one may not see any more has no name; the link is listed, to be taken back.
+    await world.ann.delete(where, params={"user": "bob"})
+    (listed,) = (await world.bob.get("/api/upload-links")).json()["items"]
+    assert (listed["id"], listed["folder"]) == (link["id"], None)
+
+
 async def test_it_follows_its_folder_and_ends_with_it(world):
     link = await world.link()
     await world.ann.patch(f"/api/folders/{world.folder}", json={"name": "moved"})

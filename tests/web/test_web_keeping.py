@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from running_server import Server
 from web_files import put
@@ -187,12 +190,65 @@ def test_an_admin_has_another_program_told(visitors: Visitors):
     expect(page.get_by_role("heading", name="Nobody is told")).to_be_visible()
 
 
+def test_an_admin_sees_what_became_of_messages_and_has_one_sent_again(visitors: Visitors, server):
+    url, headers = f"{server.url}/api/webhooks", server.headers("root")
+    # Nobody listens there.
+    hook = httpx2.post(url, headers=headers, json={"url": "https://127.0.0.1:1/in"}).json()
+    put(server, "told.txt", "told", "text/plain")
+    page = visitors.signed_in("root", "/#/admin/webhooks")
+
+    def messages() -> Locator:
+        page.get_by_role("button", name="Actions for https://127.0.0.1:1/in").click()
+        page.get_by_role("menuitem", name="Messages").click()
+        dialog = page.get_by_role("dialog", name="Messages to https://127.0.0.1:1/in")
+        return dialog.get_by_role("listitem").filter(has_text="file.created")
+
+    expect(messages()).to_be_visible()
+    page.keyboard.press("Escape")
+    with closing(sqlite3.connect(server.data / "catalog.db")) as catalog, catalog:
+        given_up = "UPDATE jobs SET state = 'failed', last_error = 'nobody there' WHERE subject = ?"
+        catalog.execute(given_up, [hook["id"]])
+    message = messages()
+    expect(message).to_contain_text("Failed")
+    expect(message).to_contain_text("nobody there")
+    page.get_by_role("dialog").get_by_label("State").select_option("Failed")
+    message.get_by_role("button", name="Send again").click()
+    expect(page.get_by_text("It is sent again.")).to_be_visible()
+    expect(message).to_have_count(0)
+    assert httpx2.delete(f"{url}/{hook['id']}", headers=headers).status_code == 204
+
+
+def test_one_sees_all_links_that_one_made_and_takes_them_back(visitors: Visitors, server):
+    api, headers = f"{server.url}/api", server.headers()
+    file_id = put(server, "given.txt", "given", "text/plain")["id"]
+    folder = httpx2.post(f"{api}/folders", json={"path": "box"}, headers=headers).json()
+    limits = {"max_downloads": 3}
+    made = httpx2.post(f"{api}/files/{file_id}/shares", json=limits, headers=headers).json()
+    where = f"{api}/folders/{folder['id']}/upload-links"
+    httpx2.post(where, json={"title": "Photos"}, headers=headers).raise_for_status()
+    page = visitors.signed_in(where="/#/settings")
+    file_link = page.get_by_role("list", name="Links", exact=True).get_by_role("listitem")
+    expect(file_link).to_contain_text("given.txt")
+    expect(file_link).to_contain_text("0 of 3 downloads")
+    folder_link = page.get_by_role("list", name="Upload links").get_by_role("listitem")
+    expect(folder_link).to_contain_text("Photos · box")
+    assert httpx2.get(made["url"]).status_code == 200
+    file_link.get_by_role("button", name="Take back").click()
+    expect(file_link).to_contain_text("Taken back")
+    assert httpx2.get(made["url"]).status_code == 404
+    folder_link.get_by_role("button", name="Take back").click()
+    expect(folder_link).to_contain_text("Taken back")
+
+
 PAGES = ["trash", "settings", "admin", "admin/users", "admin/audit"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_are_accessible(visitors: Visitors, server, violations, scheme):
     trashed(server, f"{scheme}.txt", owner="root")
+    file_id = put(server, "given.txt", "given", "text/plain", "root")["id"]
+    url = f"{server.url}/api/files/{file_id}/shares"
+    httpx2.post(url, json={}, headers=server.headers("root")).raise_for_status()
     width = PHONE if scheme == "dark" else {}
     page = visitors.signed_in("root", bypass_csp=True, color_scheme=scheme, **width)
     for where in PAGES:

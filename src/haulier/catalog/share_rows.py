@@ -37,6 +37,14 @@ class ShareRows:
         )
         return [Share(**row) for row in self._connection.execute(statement).mappings()]
 
+    def of_creator(self, creator_id: str, before: str | None, limit: int) -> list[Share]:
+        """Return the links that somebody made, newest first, from behind the id `before` on."""
+        statement = select(shares).where(shares.c.creator_id == creator_id)
+        if before is not None:
+            statement = statement.where(shares.c.share_id < before)
+        newest = statement.order_by(shares.c.share_id.desc()).limit(limit)
+        return [Share(**row) for row in self._connection.execute(newest).mappings()]
+
     def revoke(self, share_id: str, now: datetime) -> None:
         """Take a link back; one that was taken back stays as it is."""
         columns = shares.c

@@ -22,6 +22,7 @@ shares = Table(
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
     Index("ix_shares_file_id", "file_id", "share_id"),
+    Index("ix_shares_creator_id", "creator_id", "share_id"),
 )
 
 # Whose downloads were counted, so that they can be continued.

@@ -37,6 +37,14 @@ class UploadLinkRows:
         found = self._connection.execute(statement.order_by(_LINK.link_id.desc())).mappings()
         return [UploadLink(**row) for row in found]
 
+    def of_creator(self, creator_id: str, before: str | None, limit: int) -> list[UploadLink]:
+        """Return the links that somebody made, newest first, from behind the id `before` on."""
+        statement = select(upload_links).where(_LINK.creator_id == creator_id)
+        if before is not None:
+            statement = statement.where(_LINK.link_id < before)
+        newest = statement.order_by(_LINK.link_id.desc()).limit(limit)
+        return [UploadLink(**row) for row in self._connection.execute(newest).mappings()]
+
     def revoke(self, link_id: str, now: datetime) -> None:
         """Take a link back; one that was taken back stays as it is."""
         self._connection.execute(

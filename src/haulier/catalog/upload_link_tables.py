@@ -25,4 +25,5 @@ upload_links = Table(
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
     Index("ix_upload_links_folder_id", "folder_id", "link_id"),
+    Index("ix_upload_links_creator_id", "creator_id", "link_id"),
 )

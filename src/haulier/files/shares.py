@@ -16,7 +16,7 @@ from haulier.core.records import new_file_id, utc_now
 from haulier.core.shares import Share
 from haulier.errors import FileNotFoundError as NoSuchShare
 from haulier.errors import ValidationError
-from haulier.files.access import check_revoke, may_revoke, may_share
+from haulier.files.access import check_revoke, level_of, may_revoke, may_share
 from haulier.files.events import FileEvents
 from haulier.files.library import find
 from haulier.files.link_passwords import LinkPasswords
@@ -93,6 +93,26 @@ class Shares:
     async def of_file(self, stored: StoredFile) -> list[Share]:
         """Return the links to a file, newest first."""
         return await self._catalog.read(lambda tx: tx.shares.of_file(stored.file_id))
+
+    async def of_creator(
+        self, user: User, before: str | None, limit: int
+    ) -> list[tuple[Share, StoredFile | None]]:
+        """Return the links that `user` made, newest first, from behind the id `before` on.
+
+        With each its file; None where that is gone, or nothing that they may see any more.
+        """
+
+        def work(tx: Tx) -> list[tuple[Share, StoredFile | None]]:
+            made = tx.shares.of_creator(user.user_id, before, limit)
+            files = tx.stored.get_many([share.file_id for share in made])
+            seen = {
+                file_id: stored
+                for file_id, stored in files.items()
+                if stored.deleted_at is None and level_of(tx, user, stored) is not None
+            }
+            return [(share, seen.get(share.file_id)) for share in made]
+
+        return await self._catalog.read(work)
 
     async def revoke(self, user: User, share_id: str) -> None:
         """Take a link back.

@@ -94,6 +94,26 @@ class UploadLinks:
 
         return await self._catalog.read(work)
 
+    async def of_creator(
+        self, user: User, before: str | None, limit: int
+    ) -> list[tuple[UploadLink, Folder | None]]:
+        """Return the links that `user` made, newest first, from behind the id `before` on.
+
+        With each its folder; None where that is gone, or nothing that they may see any more.
+        """
+
+        def seen(tx: Tx, link: UploadLink) -> Folder | None:
+            try:
+                return find_folder(tx, user, link.folder_id)
+            except NoSuchLink:
+                return None
+
+        def work(tx: Tx) -> list[tuple[UploadLink, Folder | None]]:
+            made = tx.upload_links.of_creator(user.user_id, before, limit)
+            return [(link, seen(tx, link)) for link in made]
+
+        return await self._catalog.read(work)
+
     async def revoke(self, user: User, link_id: str) -> None:
         """Take a link back; what is on its way by it does not become a file.
 

@@ -203,6 +203,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("get", "/api/folders/{folder_id}/upload-links"): _Answers(
         {200: sharing_models.UploadLinkList}
     ),
+    ("get", "/api/upload-links"): _Answers({200: sharing_models.OwnUploadLinks}),
     ("delete", "/api/upload-links/{link_id}"): _Answers({204: None}),
     ("get", "/u/{token}"): _Answers({200: "text/html", 404: "text/html"}),
     ("post", "/u/{token}"): _Answers(
@@ -235,6 +236,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("delete", "/u/{token}/tus/{session_id}"): _Answers(
         {204: None}, (403, 404, 410, 423, 429, *_TUS), ("Tus-Resumable",)
     ),
+    ("get", "/api/shares"): _Answers({200: sharing_models.OwnShares}),
     ("delete", "/api/shares/{share_id}"): _Answers({204: None}),
     ("get", "/s/{token}"): _Answers({200: "text/html", 404: "text/html"}),
     ("post", "/s/{token}"): _Answers(

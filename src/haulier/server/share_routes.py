@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Header, Request, Response, Security
+from fastapi import APIRouter, Header, Query, Request, Response, Security
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse
@@ -26,6 +26,7 @@ from haulier.files.shares import dead_link
 from haulier.jobs.pictures import USUAL_SIDE_PX
 from haulier.server.identity import CurrentUser, TheServices, Writer
 from haulier.server.json_route import JsonRoute
+from haulier.server.receiving import ID_PATTERN
 from haulier.server.services import Services
 from haulier.server.share_pages import dead_page, file_page, password_page
 
@@ -33,6 +34,8 @@ router = APIRouter(tags=["shares"], route_class=JsonRoute)
 
 _MOST_FORM_BYTES = 8192
 Password = Annotated[str | None, Header(max_length=1024)]
+Cursor = Annotated[str | None, Query(pattern=ID_PATTERN)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 async def shared_file(file_id: str, user: CurrentUser, services: TheServices) -> StoredFile:
@@ -73,6 +76,19 @@ async def create_share(
 async def list_shares(stored: SharedFile, services: TheServices) -> dict[str, Any]:
     """List the links to a file, newest first."""
     return {"items": [_shown(one) for one in await services.shares.of_file(stored)]}
+
+
+@router.get("/api/shares")
+async def list_own_shares(
+    user: Writer, services: TheServices, cursor: Cursor = None, limit: Limit = 100
+) -> dict[str, Any]:
+    """List the links that one made, newest first, with the names of their files."""
+    found = await services.shares.of_creator(user, cursor, limit + 1)
+    items = [
+        {**_shown(share), "name": None if stored is None else stored.name}
+        for share, stored in found[:limit]
+    ]
+    return {"items": items, "next_cursor": items[-1]["id"] if len(found) > limit else None}
 
 
 @router.delete("/api/shares/{share_id}", status_code=204)

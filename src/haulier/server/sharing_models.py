@@ -87,6 +87,23 @@ class UploadLinkList(_Answer):
     items: list[UploadLinkState]
 
 
+class OwnUploadLink(UploadLinkState):
+    """A link into a folder that one made, and the folder's path."""
+
+    model_config = _like(**_UPLOAD_LINK, folder="holiday/2026")
+
+    folder: str | None = Field(description="null: it is gone, or not to be seen any more")
+
+
+class OwnUploadLinks(_Answer):
+    """The links into folders that one made, newest first."""
+
+    model_config = _like(items=[{**_UPLOAD_LINK, "folder": "holiday/2026"}], next_cursor=None)
+
+    items: list[OwnUploadLink]
+    next_cursor: str | None
+
+
 class ReceivedFile(_Answer):
     """A file that arrived, under the name that it has now."""
 
@@ -119,3 +136,20 @@ class ShareList(_Answer):
     model_config = _like(items=[_SHARE])
 
     items: list[FileShareLink]
+
+
+class OwnShare(FileShareLink):
+    """A link to a file that one made, and the file's name."""
+
+    model_config = _like(**_SHARE, name="clip.mp4")
+
+    name: str | None = Field(description="null: it is gone, or not to be seen any more")
+
+
+class OwnShares(_Answer):
+    """The links to files that one made, newest first."""
+
+    model_config = _like(items=[{**_SHARE, "name": "clip.mp4"}], next_cursor=None)
+
+    items: list[OwnShare]
+    next_cursor: str | None

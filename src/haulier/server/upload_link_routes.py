@@ -31,7 +31,7 @@ from haulier.server.json_route import JsonRoute
 from haulier.server.places import RECEIVING
 from haulier.server.services import Services
 from haulier.server.share_pages import arrived_page, dead_page, password_page, upload_page
-from haulier.server.share_routes import address_of, password_of
+from haulier.server.share_routes import Cursor, Limit, address_of, password_of
 from haulier.transfer.sessions.engine import NewUpload
 from haulier.transfer.sessions.receiving import Body
 
@@ -90,6 +90,19 @@ async def list_upload_links(
     """List the links into a folder, newest first."""
     found = await services.upload_links.of_folder(user, folder.folder_id)
     return {"items": [_shown(one) for one in found]}
+
+
+@router.get("/api/upload-links")
+async def list_own_upload_links(
+    user: Writer, services: TheServices, cursor: Cursor = None, limit: Limit = 100
+) -> dict[str, Any]:
+    """List the links that one made, newest first, with the paths of their folders."""
+    found = await services.upload_links.of_creator(user, cursor, limit + 1)
+    items = [
+        {**_shown(link), "folder": None if folder is None else folder.path}
+        for link, folder in found[:limit]
+    ]
+    return {"items": items, "next_cursor": items[-1]["id"] if len(found) > limit else None}
 
 
 @router.delete("/api/upload-links/{link_id}", status_code=204)

@@ -8,6 +8,7 @@ import { ask, Dialog, openDialog } from "../ui/dialog";
 import { Menu } from "../ui/menu";
 import { Empty } from "../ui/page";
 import { toastProblem } from "../ui/toast";
+import { Deliveries } from "./deliveries";
 import { Loaded } from "./loaded";
 
 /** Other programs that are told of what happens. */
@@ -77,6 +78,7 @@ function actionsOf(hook: Webhook, reload: () => void): { label: string; danger?:
     reload();
   };
   return [
+    { label: t("admin.messages"), run: () => openDialog((close) => <Deliveries hook={hook} close={close} />) },
     {
       label: disabled ? t("admin.disable") : t("admin.enable"),
       run: () => void changeWebhook(hook.id, { disabled }).catch(toastProblem).then(reload),

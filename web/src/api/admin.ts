@@ -71,3 +71,20 @@ export const changeWebhook = (id: string, body: { disabled: boolean }): Promise<
   call("PATCH", `api/webhooks/${id}`, { body });
 
 export const removeWebhook = (id: string): Promise<void> => call("DELETE", `api/webhooks/${id}`);
+
+/** A message to a webhook: what it tells of, and what became of it. */
+export interface Delivery {
+  id: string;
+  type: string;
+  timestamp: string;
+  state: "pending" | "running" | "completed" | "failed" | "cancelled";
+  attempts: number;
+  next_attempt_at: string | null;
+  error: string | null;
+}
+
+export const listDeliveries = (id: string, query: Query): Promise<Page<Delivery>> =>
+  call("GET", `api/webhooks/${id}/deliveries`, { query });
+
+export const sendAgain = (id: string, message: string): Promise<void> =>
+  call("POST", `api/webhooks/${id}/deliveries/${message}/retry`);

@@ -1,4 +1,7 @@
 import { call } from "./client";
+import type { Page } from "./types";
+
+const PAGE = 20;
 
 /** A link to a file. Its address is told once, by the answer that makes it. */
 export interface Share {
@@ -27,6 +30,16 @@ export interface UploadLink {
   bytes: number;
   has_password: boolean;
   url?: string;
+}
+
+/** A link that one made, and its file's name; null where that is gone. */
+export interface OwnShare extends Share {
+  name: string | null;
+}
+
+/** The same for a folder, with its path. */
+export interface OwnUploadLink extends UploadLink {
+  folder: string | null;
 }
 
 export interface Limits {
@@ -66,6 +79,12 @@ export const sharesOf = async (id: string): Promise<Share[]> =>
 export const makeShare = (id: string, body: Limits): Promise<Share> => call("POST", `api/files/${id}/shares`, { body });
 
 export const revokeShare = (id: string): Promise<void> => call("DELETE", `api/shares/${id}`);
+
+export const ownShares = (cursor: string | null): Promise<Page<OwnShare>> =>
+  call("GET", "api/shares", { query: { cursor, limit: PAGE } });
+
+export const ownUploadLinks = (cursor: string | null): Promise<Page<OwnUploadLink>> =>
+  call("GET", "api/upload-links", { query: { cursor, limit: PAGE } });
 
 export const uploadLinksOf = async (id: string): Promise<UploadLink[]> =>
   (await call<{ items: UploadLink[] }>("GET", `api/folders/${id}/upload-links`)).items;

@@ -8,6 +8,7 @@ import { ask } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { PageHead } from "../ui/page";
 import { toastProblem } from "../ui/toast";
+import { OwnLinks } from "./links";
 import { PasswordForm } from "./password";
 import "../style/settings.css";
 
@@ -21,6 +22,7 @@ export default function SettingsPage(): JSX.Element {
       <div class="settings">
         <Who />
         <Appearance />
+        {account.value?.role !== "viewer" && <OwnLinks />}
         <PasswordForm />
         <SigningOut />
       </div>

@@ -14,11 +14,10 @@ import {
 import { inWords } from "../errors";
 import { formatDay } from "../format";
 import { t } from "../strings";
-import { Button } from "../ui/button";
-import { Icon } from "../ui/icons";
 import { Skeleton } from "../ui/page";
 import { toastProblem } from "../ui/toast";
 import { LimitsForm } from "./limits";
+import { LinkList } from "./link_list";
 import { MadeLink } from "./made_link";
 
 interface LinkSet<T> {
@@ -30,13 +29,13 @@ interface LinkSet<T> {
 /** Links by which whoever has them can fetch a file. */
 export function FileLinks({ id }: { id: string }): JSX.Element {
   const set = { list: () => sharesOf(id), make: (body: Limits) => makeShare(id, body), revoke: revokeShare };
-  return <Links set={set} count="max_downloads" title={t("share.links")} hint={t("share.linksHint")} used={downloadsOf} />;
+  return <Links set={set} count="max_downloads" title={t("share.links")} hint={t("share.linksHint")} />;
 }
 
 /** Links by which others bring files into a folder. */
 export function FolderLinks({ id }: { id: string }): JSX.Element {
   const set = { list: () => uploadLinksOf(id), make: (body: Limits) => makeUploadLink(id, body), revoke: revokeUploadLink };
-  return <Links set={set} count="max_files" titled title={t("share.uploadLinks")} hint={t("share.uploadLinksHint")} used={filesOf} />;
+  return <Links set={set} count="max_files" titled title={t("share.uploadLinks")} hint={t("share.uploadLinksHint")} />;
 }
 
 interface Props<T> {
@@ -45,10 +44,9 @@ interface Props<T> {
   titled?: boolean;
   title: string;
   hint: string;
-  used: (link: T) => string;
 }
 
-function Links<T extends Share | UploadLink>({ set, count, titled, title, hint, used }: Props<T>): JSX.Element {
+function Links<T extends Share | UploadLink>({ set, count, titled, title, hint }: Props<T>): JSX.Element {
   const [links, setLinks] = useState<T[] | null>(null);
   const [made, setMade] = useState<string | null>(null);
   const [problem, setProblem] = useState("");
@@ -95,40 +93,10 @@ function Links<T extends Share | UploadLink>({ set, count, titled, title, hint, 
       )}
       {made && <MadeLink url={made} />}
       {links === null && !problem && <Skeleton lines={1} />}
-      {links !== null && links.length > 0 && (
-        <ul aria-label={title}>
-          {links.map((one) => (
-            <li key={one.id} class={stateOf(one) === null ? "" : "over"}>
-              <Icon name={one.has_password ? "lock" : "link"} />
-              <div>
-                <p>{"title" in one && one.title !== "" ? one.title : t("share.madeAt", { time: formatDay(one.created_at) })}</p>
-                <p class="hint">{[stateOf(one) ?? untilOf(one), used(one)].join(" · ")}</p>
-              </div>
-              {one.revoked_at === null && (
-                <Button label={t("share.revoke")} look="quiet" onClick={() => void revoke(one.id)} />
-              )}
-            </li>
-          ))}
-        </ul>
-      )}
+      {links !== null && links.length > 0 && <LinkList title={title} links={links} nameOf={nameOf} revoke={(one) => void revoke(one.id)} />}
     </>
   );
 }
 
-/** Why a link leads nowhere any more; null while it does. */
-function stateOf(link: Share | UploadLink): string | null {
-  if (link.revoked_at !== null) return t("share.revoked");
-  const isOver = link.expires_at !== null && new Date(link.expires_at) <= new Date();
-  return isOver ? t("share.expired") : null;
-}
-
-const untilOf = (link: Share | UploadLink): string =>
-  link.expires_at === null ? t("share.forever") : t("share.until", { time: formatDay(link.expires_at) });
-
-const downloadsOf = ({ downloads, max_downloads }: Share): string =>
-  max_downloads === null
-    ? t("share.downloads", { n: downloads })
-    : t("share.downloadsOf", { n: downloads, most: max_downloads });
-
-const filesOf = ({ files, max_files }: UploadLink): string =>
-  max_files === null ? t("share.files", { n: files }) : t("share.filesOf", { n: files, most: max_files });
+const nameOf = (link: Share | UploadLink): string =>
+  "title" in link && link.title !== "" ? link.title : t("share.madeAt", { time: formatDay(link.created_at) });
