@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catalogs import new_sqlite
+from catalogs import catalog_url, migrated_postgres, new_sqlite  # noqa: F401 - fixtures by name
 from haulier.catalog.catalog import Catalog
 from haulier.journeys.archive.context import ArchiveContext, StageReached
 from haulier.journeys.archive.destination import Destination, OpenDestination

@@ -26,6 +26,13 @@ class WatchRows:
                 update(counters).where(counters.c.name == name).values(value=counters.c.value + by)
             )
 
+    def take_number(self, name: str) -> int:
+        """Count one on and return what it is then: nobody else gets this number, and whoever wants
+        the next waits until this transaction has ended."""
+        self.count({name: 1})
+        taken = select(counters.c.value).where(counters.c.name == name)
+        return int(self._connection.execute(taken).scalar_one())
+
     def counted(self) -> dict[str, int]:
         """Return all counters by their names."""
         found = self._connection.execute(select(counters.c.name, counters.c.value))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from haulier.catalog.catalog import Catalog
@@ -148,8 +149,7 @@ class ChatShelf:
         )
 
         def work(tx: Tx) -> FileRecord:
-            last = tx.list_files(FileFilter(tag=(_CHAT, self._chat(chat)), limit=1)).items
-            number = int(last[0].tags[_NUMBER].rpartition("#")[2]) + 1 if last else 1
+            number = self._next_number(tx, chat)
             tags = {
                 _CHAT: self._chat(chat), _NUMBER: f"{self._chat(chat)}#{number}", _TYPE: type_,
                 _KEEPER: user_id, _KEY: key,
@@ -171,6 +171,28 @@ class ChatShelf:
             return kept
 
         return _kept(await self._catalog.transaction(work))
+
+    def _next_number(self, tx: Tx, chat: str) -> int:
+        """Give out a number; whoever keeps a file of that chat elsewhere waits for `tx`."""
+        counter = f"{_NUMBER} {self._chat(chat)}"
+        number = tx.watch.take_number(counter)
+        if number > 1:
+            return number
+        # What was kept before there were counters has numbers already.
+        known = max((_number_of(one) for one in self._all_of(tx, chat)), default=0)
+        tx.watch.count({counter: known})
+        return number + known
+
+    def _all_of(self, tx: Tx, chat: str, status: FileStatus | None = None) -> Iterator[FileRecord]:
+        cursor: str | None = None
+        while True:
+            page = tx.list_files(
+                FileFilter(tag=(_CHAT, self._chat(chat)), status=status, limit=_PAGE, cursor=cursor)
+            )
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def _put(
         self,
@@ -231,22 +253,12 @@ class ChatShelf:
         wanted = words.casefold().split()
 
         def work(tx: Tx) -> list[FileRecord]:
-            found: list[FileRecord] = []
-            cursor: str | None = None
-            while len(found) < skip + limit:
-                page = tx.list_files(
-                    FileFilter(
-                        tag=(_CHAT, self._chat(chat)), status=FileStatus.COMPLETED,
-                        limit=_PAGE, cursor=cursor,
-                    )
-                )  # fmt: skip
-                found += [
-                    one for one in page.items if all(word in one.name.casefold() for word in wanted)
-                ]
-                cursor = page.next_cursor
-                if cursor is None:
-                    break
-            return found[skip : skip + limit]
+            found = (
+                one
+                for one in self._all_of(tx, chat, FileStatus.COMPLETED)
+                if all(word in one.name.casefold() for word in wanted)
+            )
+            return list(islice(found, skip, skip + limit))
 
         return [_kept(one) for one in await self._catalog.read(work)]
 
@@ -297,12 +309,16 @@ class ChatShelf:
 def _kept(record: FileRecord) -> KeptFile:
     tags = record.tags
     return KeptFile(
-        number=int(tags[_NUMBER].rpartition("#")[2]),
+        number=_number_of(record),
         type=tags[_TYPE],
         user_id=tags[_KEEPER],
         key=tags[_KEY],
         record=record,
     )
+
+
+def _number_of(record: FileRecord) -> int:
+    return int(record.tags[_NUMBER].rpartition("#")[2])
 
 
 def _ended(
