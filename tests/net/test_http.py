@@ -40,8 +40,16 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
         yield client
 
 
+async def pieces_of(answer: HttpAnswer | PlainAnswer) -> list[bytes]:
+    pieces: list[bytes] = []
+    counts = [count async for count in answer.pass_to(lambda piece: pieces.append(bytes(piece)))]
+    assert sum(counts) == sum(map(len, pieces))
+    assert max(counts, default=0) <= 1 << 20
+    return pieces
+
+
 async def body_of(answer: HttpAnswer | PlainAnswer) -> bytes:
-    return b"".join([bytes(piece) async for piece in answer.pieces()])
+    return b"".join(await pieces_of(answer))
 
 
 async def get(client: HttpClient, url: str, **options: Any) -> bytes:
@@ -59,7 +67,7 @@ async def test_an_answer_with_its_body_and_headers(server: RangeServer, client: 
     server.put("/a", body)
     async with client.open("GET", server.url("/a")) as answer:
         assert (answer.status, answer.headers["etag"], answer.url) == (200, '"1"', server.url("/a"))
-        pieces = [bytes(piece) async for piece in answer.pieces()]
+        pieces = await pieces_of(answer)
     assert b"".join(pieces) == body
     assert max(map(len, pieces)) <= 1 << 20
     [request] = server.log

@@ -72,7 +72,10 @@ async def client() -> AsyncIterator[HttpClient]:
 
 async def fetch(client: HttpClient, script: Script) -> bytes:
     async with client.open_large(f"http://127.0.0.1:{script.port}/x") as answer:
-        return b"".join([bytes(piece) async for piece in answer.pieces()])
+        found = bytearray()
+        async for count in answer.pass_to(found.extend):
+            assert count > 0
+        return bytes(found)
 
 
 @pytest.mark.parametrize("by", [1, 7, 1000, 1 << 20])
@@ -136,7 +139,7 @@ async def test_connections_are_used_again_only_when_all_was_read(client: HttpCli
         for _ in answers[:-2]:
             assert await fetch(client, script) == BODY
         async with client.open_large(f"http://127.0.0.1:{script.port}/x") as answer:
-            async for _piece in answer.pieces():
+            async for _count in answer.pass_to(lambda _: None):
                 break
         assert await fetch(client, script) == BODY
     assert script.connections[:5] == [1, 1, 1, 2, 3]

@@ -23,9 +23,10 @@ from haulier.errors import (
     StorageFull,
     UnsafePath,
 )
+from haulier.net.threads import in_thread
 from haulier.store.base import LocalFileStore, ObjectOptions, PartReceipt
 from haulier.store.local import LocalStore
-from haulier.store.local_files import in_thread, system_errors
+from haulier.store.local_files import system_errors
 from haulier.testing.store_suite import part_of, read_all
 
 

@@ -9,7 +9,7 @@ import threading
 from haulier import errors
 from haulier.core.upload_tokens import TokenKey
 from haulier.max.preparing import Prepared
-from haulier.store.local_files import in_thread
+from haulier.net.threads import in_thread
 from haulier.transfer.tokens import TokenStore
 
 _READ_BYTES = 1 << 20

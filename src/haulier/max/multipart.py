@@ -14,7 +14,7 @@ from haulier.max.client import MaxClient
 from haulier.max.upload_answers import token_of
 from haulier.max.upload_types import UploadSlot, UploadType
 from haulier.net.http import error_of_status
-from haulier.store.local_files import in_thread
+from haulier.net.threads import in_thread
 from haulier.transfer.source_file import SourceFile
 
 _MOST_ANSWER_BYTES = 1 << 20

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 from haulier.core.file_names import clean_name
 from haulier.errors import UsageError
 from haulier.net.http import HttpClient
-from haulier.store.local_files import in_thread, system_errors
+from haulier.net.threads import in_thread
+from haulier.store.local_files import system_errors
 from haulier.transfer.download import download
 from haulier.transfer.range_source import HttpRangeSource
 

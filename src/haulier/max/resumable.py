@@ -20,7 +20,7 @@ from haulier.max.upload_answers import stored_bytes, token_of
 from haulier.max.upload_state import UploadState
 from haulier.max.upload_types import UploadSlot, UploadType
 from haulier.net.http import error_of_status
-from haulier.store.local_files import in_thread
+from haulier.net.threads import in_thread
 from haulier.transfer.persistence import Persistence
 from haulier.transfer.source_file import BLOCK_BYTES, SourceFile
 

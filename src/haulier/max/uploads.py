@@ -19,7 +19,7 @@ from haulier.max.multipart import upload_multipart
 from haulier.max.resumable import CHUNK_BYTES, ResumableUpload
 from haulier.max.upload_state import UploadState
 from haulier.max.upload_types import UploadType
-from haulier.store.local_files import in_thread
+from haulier.net.threads import in_thread
 from haulier.transfer.source_file import SourceFile
 
 MULTIPART_BELOW_BYTES = 1 << 20

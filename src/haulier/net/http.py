@@ -129,8 +129,7 @@ class HttpClient:
     async def open_large(
         self, url: str, *, headers: Mapping[str, str] | None = None, accept: Collection[int] = ()
     ) -> AsyncIterator[HttpAnswer | PlainAnswer]:
-        """GET what may be large, fast: each piece of the answer has to be used before the next
-        is asked for. Everything else is as with `open`."""
+        """GET what may be large, to be read by `pass_to`. Everything else is as with `open`."""
         hop = Hop("GET", url, dict(headers or {}), None)
         async with self._answered(hop, accept, self._request_large) as answer:
             yield answer

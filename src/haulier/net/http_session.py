@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -46,6 +46,18 @@ class HttpAnswer:
                 yield piece
         except (aiohttp.ClientError, OSError) as exc:
             raise error_of_connection(exc, self._what, self._stall_timeout_s) from exc
+
+    async def pass_to(self, write: Callable[[bytes], object]) -> AsyncGenerator[int]:
+        """Have the body written as it comes, and yield how many bytes that were each time.
+
+        Args:
+            write: called with piece after piece; what it raises of ours is passed on.
+
+        Raises: as `pieces`.
+        """
+        async for piece in self.pieces():
+            write(piece)
+            yield len(piece)
 
     async def read(self, limit_bytes: int = PIECE_BYTES) -> bytes:
         """Return the whole body; raises RequestRejected when it is longer than the limit."""

@@ -1,9 +1,9 @@
-"""GET without TLS, for large bodies: what comes is received straight into one buffer.
+"""GET without TLS, for large bodies: what comes is written straight from one small buffer.
 
-A fast download spends most of its time copying bytes from one object into the next. Here the
-socket writes into the memory that the file is written from, a megabyte at a time. It speaks as
-much HTTP/1.1 as a GET needs: announced lengths, chunks, bodies that end with their connection,
-and connections that are used again.
+A fast download spends most of its time copying bytes from one object into the next, and from
+memory that has left the processor's cache meanwhile. Here a thread receives a block and writes it
+on, again and again while there is more. It speaks as much HTTP/1.1 as a GET needs: announced
+lengths, chunks, bodies that end with their connection, and connections that are used again.
 """
 
 from __future__ import annotations
@@ -11,23 +11,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from haulier import errors
 from haulier.core.http_head import HttpHead, get_request, parse_chunk_size, parse_head
 from haulier.net.guard import AddressGuard, resolve_allowed
+from haulier.net.threads import in_thread
 
-PIECE_BYTES = 1 << 20
+STEP_BYTES = 1 << 20
 MAX_CONNECTIONS = 32
 
-_MOST_HEAD_BYTES = 64 << 10
+# Small enough to be in the processor's cache when it is written.
+_BLOCK_BYTES = 64 << 10
+_MOST_HEAD_BYTES = 32 << 10
 _MOST_IDLE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
 _MOST_HINTS = 8
 
 Origin = tuple[str, int]
+Write = Callable[[memoryview], None]
 
 
 def is_plain(url: str) -> bool:
@@ -156,46 +160,56 @@ class PlainAnswer:
         self.url = url
         self.is_over = head.length_bytes == 0
 
-    async def pieces(self) -> AsyncGenerator[memoryview]:
-        """Yield the body as it comes, in pieces of at most 1 MiB. Each has to be used before the
-        next is asked for: its memory is used again.
+    async def pass_to(self, write: Write) -> AsyncGenerator[int]:
+        """Have the body written as it comes, and yield how many bytes that were each time: about
+        1 MiB where it comes fast.
+
+        Args:
+            write: called with block after block, perhaps in a thread; what it is given is good for
+                the call alone. What it raises of ours is passed on.
 
         Raises:
             ConnectionLost: it ended before its announced length.
             TimedOut: nothing came for longer than the stall limit.
         """
-        body = self._chunks() if self._head.is_chunked else self._run(self._head.length_bytes)
-        async with contextlib.aclosing(body):
+        passing = self._chunks(write) if self._head.is_chunked else self._run(write)
+        async with contextlib.aclosing(passing):
             with _failures(self._what, self._connection.stall_timeout_s):
-                async for piece in body:
-                    yield piece
+                async for count in passing:
+                    yield count
 
-    async def _run(self, length_bytes: int | None) -> AsyncGenerator[memoryview]:
-        left = length_bytes
+    async def _run(self, write: Write) -> AsyncGenerator[int]:
+        left = self._head.length_bytes
         while left != 0:
-            piece = await self._connection.piece(PIECE_BYTES if left is None else left)
-            if not piece and left is None:
+            count = await self._connection.pass_on(write, STEP_BYTES if left is None else left)
+            if not count and left is None:
                 return
-            if not piece:
+            if not count:
                 raise _Broken("the answer ended before its announced length")
             if left is not None:
-                left -= len(piece)
+                left -= count
                 # Told at once: whoever has all of it may not ask for more.
                 self.is_over = left == 0
-            yield piece
+            yield count
 
-    async def _chunks(self) -> AsyncGenerator[memoryview]:
+    async def _chunks(self, write: Write) -> AsyncGenerator[int]:
+        passed = 0
         while left := await self._chunk_size():
             while left:
-                piece = await self._connection.piece(left)
-                if not piece:
+                count = await self._connection.pass_on(write, left)
+                if not count:
                     raise _Broken("the answer ended within a chunk")
-                left -= len(piece)
-                yield piece
+                left -= count
+                passed += count
+                if passed >= STEP_BYTES or self._connection.is_empty:
+                    yield passed
+                    passed = 0
             if await self._connection.line():
                 raise _Broken("a chunk is longer than it says")
         await self._connection.lines()
         self.is_over = True
+        if passed:
+            yield passed
 
     async def _chunk_size(self) -> int:
         size = parse_chunk_size(await self._connection.line())
@@ -229,7 +243,7 @@ class _Connection:
         self.has_answered = False
         self._loop = asyncio.get_running_loop()
         self._socket = connected
-        self._buffer = bytearray(PIECE_BYTES)
+        self._buffer = bytearray(_BLOCK_BYTES)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._used_at = self._loop.time()
@@ -284,31 +298,49 @@ class _Connection:
         self._start = end + 1
         return line.removesuffix(b"\r")
 
-    async def piece(self, most_bytes: int) -> memoryview:
-        """Return what is there, at most so many bytes; nothing once the connection has ended."""
-        # From a fast sender there is always more: the others get their turn here.
-        await asyncio.sleep(0)
-        if self._start == self._end:
-            await self._receive()
-        piece = self._view[self._start : min(self._end, self._start + most_bytes)]
-        self._start += len(piece)
-        return piece
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was received is used."""
+        return self._start == self._end
+
+    async def pass_on(self, write: Write, most_bytes: int) -> int:
+        """Have what is there written, at most so many bytes; 0 once the connection has ended."""
+        if self.is_empty and not await self._receive():
+            return 0
+        if most_bytes <= self._end - self._start:
+            return self._write(write, most_bytes)
+        return await in_thread(lambda _: self._drain(write, min(most_bytes, STEP_BYTES)))
+
+    def _write(self, write: Write, most_bytes: int) -> int:
+        block = self._view[self._start : min(self._end, self._start + most_bytes)]
+        write(block)
+        self._start += len(block)
+        return len(block)
+
+    def _drain(self, write: Write, most_bytes: int) -> int:
+        """Write block after block while there are any: in a thread, since the disk may be slow."""
+        count = self._write(write, most_bytes)
+        # What fails here fails the next time as well.
+        with contextlib.suppress(OSError):
+            while count < most_bytes:
+                self._start = self._end = 0
+                room = self._view[: most_bytes - count]
+                self._end = self._socket.recv_into(room)
+                if self._end == 0:
+                    break
+                count += self._write(write, most_bytes - count)
+        return count
 
     async def _receive(self) -> bool:
         """Take in what has come, at least a byte; False once the connection has ended."""
+        # From a fast sender there is always more: the others get their turn here.
+        await asyncio.sleep(0)
         rest = self._end - self._start
         self._view[:rest] = bytes(self._view[self._start : self._end])
         self._start, self._end = 0, rest
         async with asyncio.timeout(self.stall_timeout_s):
             count = await self._loop.sock_recv_into(self._socket, self._view[rest:])
-        if count == 0:
-            return False
         self._end += count
-        self.has_answered = True
+        self.has_answered = self.has_answered or count > 0
         self._used_at = self._loop.time()
-        # Fewer, larger pieces cost less; what fails here fails the next time as well.
-        with contextlib.suppress(OSError):
-            while count and self._end < PIECE_BYTES:
-                count = self._socket.recv_into(self._view[self._end :])
-                self._end += count
-        return True
+        return count > 0

@@ -16,6 +16,7 @@ from typing import TypeVar
 from awscrt import checksums
 
 from haulier import errors
+from haulier.net.threads import in_thread
 from haulier.store.base import (
     Advance,
     ObjectInfo,
@@ -28,7 +29,6 @@ from haulier.store.base import (
 )
 from haulier.store.local_files import (
     await_from_thread,
-    in_thread,
     make_directories,
     sync_directory,
     system_errors,

@@ -12,11 +12,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from haulier import errors
-
-T = TypeVar("T")
 
 _STOP_CHECK_S = 0.1
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -43,23 +40,6 @@ def system_errors(what: str) -> Iterator[None]:
         raise errors.RequestRejected(
             message, hint="Check the disk that holds the store, and its system log."
         ) from exc
-
-
-async def in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Run `work` in a thread; when cancelled, set its event and wait until it has ended.
-
-    Nothing is written any more once this returns, however it returns.
-    """
-    stop = threading.Event()
-    running = asyncio.ensure_future(asyncio.to_thread(work, stop))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()
-        raise
 
 
 def await_from_thread(

@@ -25,7 +25,7 @@ from haulier import errors
 from haulier.core.first_error import first_error
 from haulier.core.progress import Meter, ProgressBoard
 from haulier.core.records import JsonRecord
-from haulier.store.local_files import in_thread
+from haulier.net.threads import in_thread
 from haulier.transfer.control_file import file_errors
 
 PARALLEL = 4

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 from haulier.core.file_version import AnswerHead
 from haulier.core.ranges import Flight
-from haulier.store.local_files import in_thread
+from haulier.net.threads import in_thread
 from haulier.transfer.file_cache import CachedFile
-from haulier.transfer.range_source import RangeAnswer
+from haulier.transfer.range_source import RangeAnswer, passing
 
 _READ_BYTES = 1 << 20
 
@@ -32,7 +32,7 @@ class CachedSource:
             head = AnswerHead(
                 status=206, start=flight.start, end=size_bytes, total_bytes=size_bytes, etag=etag
             )
-        yield RangeAnswer(head=head, body=self._read(flight.start), url=self.name)
+        yield RangeAnswer(head=head, body=passing(self._read(flight.start)), url=self.name)
 
     async def _read(self, offset: int) -> AsyncIterator[bytes]:
         descriptor = self._cached.file.fileno()

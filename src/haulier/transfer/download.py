@@ -19,6 +19,7 @@ from pathlib import Path
 
 from haulier import errors
 from haulier.core.checksums import (
+    Buffer,
     RunningChecksum,
     combine_crc64nvme,
     crc64nvme,
@@ -29,7 +30,7 @@ from haulier.core.first_error import first_error
 from haulier.core.progress import Meter
 from haulier.core.ranges import Flight, RangedDownload, Resumable, Verdict
 from haulier.net.retry import JITTER_S, MAX_RETRY_AFTER_S
-from haulier.store.local_files import in_thread
+from haulier.net.threads import in_thread
 from haulier.transfer.control_file import PartFile, refuse_existing
 from haulier.transfer.range_source import RangeAnswer, RangeSource
 
@@ -212,6 +213,37 @@ class _SizeRule:
             )
 
 
+class _Writing:
+    """Writes what comes of one flight.
+
+    `write` may run in a thread; what it wrote counts once `note` was called in the event loop.
+    Whoever throws a version away waits for every flight first: no write of it comes late.
+    """
+
+    def __init__(self, part: PartFile, state: RangedDownload, flight: Flight) -> None:
+        self._part = part
+        self._state = state
+        self._flight = flight
+        self._end = flight.position
+        self.crc = 0
+
+    def write(self, data: Buffer) -> None:
+        """Write what belongs into the file, behind what was written."""
+        unnoted = self._end - self._flight.position
+        room = self._state.room(self._flight, unnoted + len(data)) - unnoted
+        if room > 0:
+            block = memoryview(data)[:room]
+            self._part.write(block, self._end)
+            self.crc = crc64nvme(block, self.crc)
+            self._end += room
+
+    def note(self) -> None:
+        """Tell the state what is written."""
+        count = self._end - self._flight.position
+        if count:
+            self._state.wrote(self._flight, count)
+
+
 class _Run:
     """One call of `download` at work."""
 
@@ -319,29 +351,29 @@ class _Run:
 
     async def _receive(self, flight: Flight, answer: RangeAnswer) -> None:
         start = written = flight.position
-        crc = 0
+        writing = _Writing(self._part, self._state, flight)
         try:
-            async for piece in answer.body:
-                count = self._state.room(flight, len(piece))
-                data = memoryview(piece)[:count]
-                # Written here and now, so that no write of a voided version comes late.
-                self._part.write(data, flight.position)
-                crc = crc64nvme(data, crc)
-                self._state.wrote(flight, count)
-                if flight.position - written >= _WRITE_BACK_BYTES:
-                    self._written.put_nowait((written, flight.position - written))
-                    written = flight.position
-                self._received += len(piece)
-                self._retries.refill()
-                self._count()
-                self._size.check_most(self._state.done_bytes)
-                if self._pace is not None:
-                    await self._pace(len(piece))
-                if flight.is_full:
-                    return
+            async with contextlib.aclosing(answer.body(writing.write)) as counts:
+                async for count in counts:
+                    writing.note()
+                    if flight.position - written >= _WRITE_BACK_BYTES:
+                        self._written.put_nowait((written, flight.position - written))
+                        written = flight.position
+                    await self._note_received(count)
+                    if flight.is_full:
+                        return
         finally:
+            writing.note()
             if flight.position > self._crcs.get(start, (start, 0))[0]:
-                self._crcs[start] = (flight.position, crc)
+                self._crcs[start] = (flight.position, writing.crc)
+
+    async def _note_received(self, count: int) -> None:
+        self._received += count
+        self._retries.refill()
+        self._count()
+        self._size.check_most(self._state.done_bytes)
+        if self._pace is not None:
+            await self._pace(count)
 
     def _count(self) -> None:
         done = self._state.done_bytes

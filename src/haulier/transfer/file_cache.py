@@ -26,7 +26,8 @@ from typing import BinaryIO
 
 from haulier import errors
 from haulier.core.checksums import parse_checksum
-from haulier.store.local_files import in_thread, system_errors
+from haulier.net.threads import in_thread
+from haulier.store.local_files import system_errors
 
 MAX_BYTES = 1 << 30
 _KEPT_SHARE = 0.9

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from haulier import errors
+from haulier.core.checksums import Buffer
 from haulier.core.file_version import AnswerHead, parse_content_range
 from haulier.core.ranges import Flight
 from haulier.net.http import HttpClient
@@ -26,14 +27,18 @@ if TYPE_CHECKING:
 _CHANGES_AT_OPENING = 3
 
 
+Write = Callable[[Buffer], None]
+Body = Callable[[Write], AsyncGenerator[int]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeAnswer:
-    """An answer to a flight. `url` is where it came from in the end; `body` is read once,
-    each piece to be used before the next is asked for; `headers` are a web server's, looked up in
-    any case."""
+    """An answer to a flight. `url` is where it came from in the end; `headers` are a web
+    server's, looked up in any case. `body` is called once: it passes all bytes on to a function,
+    perhaps in a thread, and yields how many those were each time."""
 
     head: AnswerHead
-    body: AsyncIterator[bytes | memoryview]
+    body: Body
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,12 +93,9 @@ class HttpRangeSource:
     async def open(self, flight: Flight) -> AsyncIterator[RangeAnswer]:
         """Send the request; errors as `HttpClient.open_large`."""
         headers = {**self._headers, **_range_headers(flight)}
-        async with (
-            self._client.open_large(self.url, headers=headers, accept={416}) as answer,
-            aclosing(answer.pieces()) as body,
-        ):
+        async with self._client.open_large(self.url, headers=headers, accept={416}) as answer:
             yield RangeAnswer(
-                head=_head_of(answer), body=body, url=answer.url, headers=answer.headers
+                head=_head_of(answer), body=answer.pass_to, url=answer.url, headers=answer.headers
             )
 
 
@@ -143,14 +145,14 @@ class StoreRangeSource:
             info = self._info = self._info or await self._store.head(self._key)
             head = _head_of_object(info, flight)
             if head.status != 206:
-                yield RangeAnswer(head=head, body=_nothing(), url=self.name)
+                yield RangeAnswer(head=head, body=_nothing, url=self.name)
                 return
             async with AsyncExitStack() as stack:
                 pieces = await self._get(stack, info, head)
                 if pieces is None:
                     continue
-                body = await stack.enter_async_context(aclosing(self._watched(pieces)))
-                yield RangeAnswer(head=head, body=body, url=self.name)
+                watched = await stack.enter_async_context(aclosing(self._watched(pieces)))
+                yield RangeAnswer(head=head, body=passing(watched), url=self.name)
                 return
         raise errors.ServiceFault(f"{self.label} changes faster than it can be read")
 
@@ -181,9 +183,20 @@ class StoreRangeSource:
             raise errors.ConnectionLost(exc.message) from exc
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+def passing(pieces: AsyncIterator[bytes]) -> Body:
+    """Return the body of an answer that comes in pieces."""
+
+    async def body(write: Write) -> AsyncGenerator[int]:
+        async for piece in pieces:
+            write(piece)
+            yield len(piece)
+
+    return body
+
+
+async def _nothing(_write: Write) -> AsyncGenerator[int]:
     return
-    yield b""
+    yield 0
 
 
 def _head_of_object(info: ObjectInfo, flight: Flight) -> AnswerHead:

@@ -15,9 +15,9 @@ from haulier.core.units import RateLimit
 from haulier.errors import UsageError
 from haulier.net.guard import AddressGuard
 from haulier.net.http import HttpClient
+from haulier.net.threads import in_thread
 from haulier.net.throttle import Throttle
 from haulier.net.tus import TusClient
-from haulier.store.local_files import in_thread
 from haulier.transfer.source_file import SourceFile
 from haulier.transfer.tus_upload import TusUpload, Uploaded
 from haulier.transfer.upload_journal import UploadJournal

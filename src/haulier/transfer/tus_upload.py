@@ -15,8 +15,8 @@ from functools import partial
 from haulier import errors
 from haulier.core.checksums import RunningChecksum, combine_crc64nvme, crc64nvme
 from haulier.core.progress import Meter
+from haulier.net.threads import in_thread
 from haulier.net.tus import TusClient, TusOffer, TusState
-from haulier.store.local_files import in_thread
 from haulier.transfer.persistence import Persistence
 from haulier.transfer.source_file import BLOCK_BYTES, SourceFile
 from haulier.transfer.upload_journal import UploadJournal

@@ -38,8 +38,8 @@ from haulier.journeys.archive.placing import (
 from haulier.journeys.archive.references import StoredArchive, load_index, resolve
 from haulier.journeys.archive.sealed import Unseal, plain_bytes, stored_part_sizes, unsealer
 from haulier.journeys.archive.thaw import requested, require_readable
+from haulier.net.threads import in_thread
 from haulier.store.base import ObjectInfo
-from haulier.store.local_files import in_thread
 
 
 async def restore(

@@ -30,8 +30,9 @@ from haulier.journeys.recording.mending import Finding, mend
 from haulier.journeys.recording.saving import Draft
 from haulier.journeys.recording.shelf import Shelf
 from haulier.journeys.recording.trash import Swept, sweep
+from haulier.net.threads import in_thread
 from haulier.settings import Settings
-from haulier.store.local_files import in_thread, system_errors
+from haulier.store.local_files import system_errors
 
 T = TypeVar("T")
 Audio = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | AsyncIterable[bytes]

@@ -31,7 +31,8 @@ from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.saving import checksum_of
 from haulier.journeys.recording.sending import Sender
 from haulier.journeys.recording.shelf import Shelf
-from haulier.store.local_files import in_thread, system_errors
+from haulier.net.threads import in_thread
+from haulier.store.local_files import system_errors
 
 # Trying again would not help, whatever the network does.
 _HOPELESS = (RecordingConflict, ChecksumMismatch, TargetUnreadable)
