@@ -29,6 +29,7 @@ TRASH_DAYS = 30
 """On how many days a recording without a verified copy elsewhere is seen in the trash before it
 is removed."""
 
+_WRITTEN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _USER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 _MOST_MODE_CHARS = 64
 # What a head that says nothing is kept as.
@@ -263,6 +264,8 @@ def check_recording_id(given: str) -> str:
         ValidationError: it is no UUID.
     """
     try:
+        if _WRITTEN_ID.fullmatch(given):
+            return given
         return str(uuid.UUID(given))
     except (ValueError, AttributeError, TypeError):
         raise ValidationError(

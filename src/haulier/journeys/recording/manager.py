@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
@@ -40,6 +41,7 @@ Audio = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Asy
 
 _PIECE_BYTES = 1 << 20
 _DEFAULT_LIMIT_BYTES = 500 << 20
+_BY_AGE = attrgetter("created_at", "recording_id")
 _log = logging.getLogger("haulier.recordings")
 
 
@@ -169,7 +171,7 @@ class OfflineAudioManager:
             for one in (await self._do(shelf.all)).values()
             if wanted is None or one.status is wanted
         ]
-        return sorted(found, key=lambda one: (one.created_at, one.recording_id), reverse=True)
+        return sorted(found, key=_BY_AGE, reverse=True)
 
     async def queue_for_upload(self, user_id: str, recording_id: str) -> QueueEntry | None:
         """Have a recording sent; None when it is stored elsewhere already.

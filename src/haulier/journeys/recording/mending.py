@@ -26,10 +26,9 @@ from haulier.core.records import JsonRecord, parse_time
 from haulier.core.sniff import HEAD_BYTES
 from haulier.errors import ValidationError
 from haulier.journeys.recording.durable import PARTIAL, move, try_lock
+from haulier.journeys.recording.listing import JSON, read_record
 from haulier.journeys.recording.saving import AUDIO, checksum_of
-from haulier.journeys.recording.shelf import Shelf, read_json
-
-_JSON = ".json"
+from haulier.journeys.recording.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ class _Mending:
         except (ValueError, FileNotFoundError):
             is_due = False
         if is_due and not metadata.exists():
-            path.replace(metadata)
+            self._shelf.announce(path, metadata, "mended")
             self._tell(metadata.name, "a crash left it unfinished", "finished")
         else:
             path.unlink()
@@ -104,7 +103,7 @@ class _Mending:
         """Metadata without sound: the power failed between two names of one directory."""
         recording_id = path.name.split(".")[1]
         with suppress(ValueError, FileNotFoundError):
-            recording = read_json(self._shelf.metadata_path(recording_id), Recording)
+            recording = read_record(self._shelf.metadata_path(recording_id), Recording)
             place = self._shelf.audio_path(recording)
             if not place.exists() and _is_sound_of(path, recording):
                 path.replace(place)
@@ -116,18 +115,25 @@ class _Mending:
         """Let each sound have its metadata, and each metadata its sound."""
         sounds, metadata = self._files()
         readable = self._shelf.all()
-        for recording_id, path in metadata.items():
-            known = readable.get(recording_id)
-            self._mend_one(recording_id, path, known, sounds.pop(recording_id, []))
-        for recording_id, paths in sounds.items():
+        for recording_id in metadata:
+            found, known = sounds.pop(recording_id, {}), readable.get(recording_id)
+            if known is None or not self._is_in_order(known, found):
+                paths = [self._shelf.recordings / name for name in found]
+                self._mend_one(recording_id, self._shelf.metadata_path(recording_id), known, paths)
+        for recording_id, found in sounds.items():
+            paths = [self._shelf.recordings / name for name in found]
             if not self._taken_back(recording_id, paths):
                 self._describe(recording_id, paths[0], {}, "it had no metadata")
 
+    def _is_in_order(self, known: Recording, sounds: dict[str, int]) -> bool:
+        is_whole = sounds.get(known.file_name) == known.file_size
+        return is_whole and known.user_id == self._shelf.user_id
+
     def _taken_back(self, recording_id: str, sounds: list[Path]) -> bool:
         """Take metadata back whose sound did not get to the trash."""
-        aside = self._shelf.trash / f"{recording_id}{_JSON}"
+        aside = self._shelf.trash / f"{recording_id}{JSON}"
         with suppress(ValueError, FileNotFoundError):
-            recording = read_json(aside, Recording)
+            recording = read_record(aside, Recording)
             in_trash = self._shelf.trash / recording.file_name
             if self._shelf.audio_path(recording) in sounds and not in_trash.exists():
                 move(aside, self._shelf.metadata_path(recording_id), self._shelf.observe, "mended")
@@ -139,7 +145,7 @@ class _Mending:
     ) -> None:
         shelf = self._shelf
         try:
-            recording = known or read_json(path, Recording)
+            recording = known or read_record(path, Recording)
             if recording.user_id != shelf.user_id:
                 raise ValueError(f"it speaks of {recording.user_id}")
         except ValueError as error:
@@ -169,7 +175,7 @@ class _Mending:
         for partial in self._shelf.trash.glob(f".*{PARTIAL}"):
             partial.unlink(missing_ok=True)
         for recording in self._shelf.trashed():
-            path = self._shelf.trash / f"{recording.recording_id}{_JSON}"
+            path = self._shelf.trash / f"{recording.recording_id}{JSON}"
             if not (self._shelf.trash / recording.file_name).exists():
                 path.unlink(missing_ok=True)
                 self._tell(path.name, "its sound was removed from the trash", "forgotten")
@@ -178,13 +184,13 @@ class _Mending:
         """Let what has to be sent and was begun be in the queue, and nothing else."""
         shelf = self._shelf
         recordings = shelf.all()
-        for path in sorted(shelf.queue.glob(f"[!.]*{_JSON}")):
+        for path in sorted(shelf.queue.glob(f"[!.]*{JSON}")):
             recording = recordings.get(path.stem)
             if recording is None or not recording.waits_for_upload:
                 path.unlink()
                 continue
             try:
-                read_json(path, QueueEntry)
+                read_record(path, QueueEntry)
             except ValueError as error:
                 aside = shelf.set_aside(path)
                 shelf.enqueue(recording)
@@ -215,18 +221,19 @@ class _Mending:
         self._shelf.put(recording)
         self._tell(sound.name, found, "described anew")
 
-    def _files(self) -> tuple[dict[str, list[Path]], dict[str, Path]]:
-        sounds: dict[str, list[Path]] = {}
-        metadata: dict[str, Path] = {}
-        for name in sorted(os.listdir(self._shelf.recordings)):
-            stem, _, ending = name.partition(".")
-            if not _is_id(stem) or not ending or "." in ending:
-                continue
-            path = self._shelf.recordings / name
-            if ending == _JSON[1:]:
-                metadata[stem] = path
-            else:
-                sounds.setdefault(stem, []).append(path)
+    def _files(self) -> tuple[dict[str, dict[str, int]], list[str]]:
+        """Return the sizes of sounds, by id and by name, and the ids that have metadata."""
+        sounds: dict[str, dict[str, int]] = {}
+        metadata: list[str] = []
+        with os.scandir(self._shelf.recordings) as entries:
+            for entry in sorted(entries, key=lambda one: one.name):
+                stem, _, ending = entry.name.partition(".")
+                if not _is_id(stem) or not ending or "." in ending:
+                    continue
+                if ending == JSON[1:]:
+                    metadata.append(stem)
+                else:
+                    sounds.setdefault(stem, {})[entry.name] = entry.stat().st_size
         return sounds, metadata
 
     def _tell(self, name: str, found: str, done: str) -> None:

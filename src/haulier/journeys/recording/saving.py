@@ -15,11 +15,11 @@ from haulier.errors import FileSizeError, QuotaExceeded, RecordingConflict, Vali
 from haulier.journeys.recording.durable import (
     partial_beside,
     prepare,
-    publish,
     remove,
     try_lock,
 )
-from haulier.journeys.recording.shelf import Shelf, read_json
+from haulier.journeys.recording.listing import read_record
+from haulier.journeys.recording.shelf import Shelf
 
 AUDIO = ".audio"
 
@@ -129,7 +129,7 @@ class Draft:
         try:
             self._partial.replace(shelf.audio_path(recording))
             shelf.observe("audio renamed")
-            publish(prepared, metadata, shelf.observe, "metadata")
+            shelf.announce(prepared, metadata, "metadata")
         except OSError:
             with suppress(OSError):
                 prepared.unlink()
@@ -139,7 +139,7 @@ class Draft:
 
     def _known(self) -> Recording | None:
         try:
-            known = read_json(self._shelf.metadata_path(self._recording_id), Recording)
+            known = read_record(self._shelf.metadata_path(self._recording_id), Recording)
         except FileNotFoundError:
             return None
         except ValueError:

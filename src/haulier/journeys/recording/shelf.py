@@ -12,17 +12,13 @@ user's shelf: whoever changes something holds its lock. Everything here blocks; 
 
 from __future__ import annotations
 
-import json
 import os
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from haulier.core.recordings import QueueEntry, Recording, RecordingStatus
 from haulier.core.records import utc_now
@@ -36,16 +32,10 @@ from haulier.journeys.recording.durable import (
     remove,
     try_lock,
 )
+from haulier.journeys.recording.listing import JSON, Listing, R, read_record
 from haulier.store.local_files import make_directories, sync_directory
 
-_JSON = ".json"
-# Two changes within one tick of the clock of a file system look like one.
-_RACY_NS = 100_000_000
-
 _WRITTEN_AT_ONCE = 16
-
-_Stamp = tuple[int, int, int]
-R = TypeVar("R", Recording, QueueEntry)
 
 
 class Shelf:
@@ -75,8 +65,8 @@ class Shelf:
         self.now = now
         self.observe = observe
         self._root = root
-        self._known = _Listing(self.recordings, Recording)
-        self._queued = _Listing(self.queue, QueueEntry)
+        self._known = Listing(self.recordings, self.home / ".recordings.changed", Recording)
+        self._queued = Listing(self.queue, self.home / ".queue.changed", QueueEntry)
 
     def make(self) -> None:
         """Make the directories that are not there yet."""
@@ -104,7 +94,7 @@ class Shelf:
             FileNotFoundError: there is none of that id.
         """
         try:
-            return read_json(self.metadata_path(recording_id), Recording)
+            return read_record(self.metadata_path(recording_id), Recording)
         except (FileNotFoundError, ValueError):
             raise NoSuchRecording(f"there is no recording {recording_id}") from None
 
@@ -118,11 +108,11 @@ class Shelf:
 
     def metadata_path(self, recording_id: str) -> Path:
         """Return where the metadata of a recording lies."""
-        return self.recordings / f"{recording_id}{_JSON}"
+        return self.recordings / f"{recording_id}{JSON}"
 
     def entry_path(self, recording_id: str) -> Path:
         """Return where its entry in the queue lies."""
-        return self.queue / f"{recording_id}{_JSON}"
+        return self.queue / f"{recording_id}{JSON}"
 
     def audio_path(self, recording: Recording) -> Path:
         """Return where its sound lies."""
@@ -173,7 +163,7 @@ class Shelf:
             with self.locked():
                 if _read_or_none(path, type(changed)) != found:
                     return False
-                publish(prepared, path, self.observe, step, is_told=False)
+                self.announce(prepared, path, step, is_told=False)
         except FileNotFoundError:  # taken for a dead one's by a process that began meanwhile
             return False
         finally:
@@ -185,15 +175,26 @@ class Shelf:
     def put(self, recording: Recording) -> None:
         """Write metadata; the lock is held."""
         path = self.metadata_path(recording.recording_id)
-        publish(prepare(path, recording.to_json()), path, self.observe, "metadata")
+        self.announce(prepare(path, recording.to_json()), path, "metadata")
+
+    def announce(self, prepared: Path, path: Path, step: str, *, is_told: bool = True) -> None:
+        """Give prepared metadata or a prepared entry its name; the lock is held."""
+        listing = self._queued if path.parent == self.queue else self._known
+        listing.note(path.stem)
+        publish(prepared, path, self.observe, step, is_told=is_told)
+
+    def look_thoroughly(self) -> None:
+        """Have what was edited in its place be seen the next time that somebody asks."""
+        self._known.look_thoroughly()
+        self._queued.look_thoroughly()
 
     def enqueue(self, recording: Recording) -> QueueEntry:
         """Have it sent; what waits already goes on waiting. The lock is held."""
         path = self.entry_path(recording.recording_id)
         with suppress(FileNotFoundError, ValueError):
-            return read_json(path, QueueEntry)
+            return read_record(path, QueueEntry)
         entry = QueueEntry(recording_id=recording.recording_id, queued_at=self.now())
-        publish(prepare(path, entry.to_json()), path, self.observe, "entry")
+        self.announce(prepare(path, entry.to_json()), path, "entry")
         return entry
 
     def enqueue_all(self, recordings: Iterable[Recording]) -> None:
@@ -278,9 +279,9 @@ class Shelf:
     def trashed(self) -> list[Recording]:
         """Return what lies in the trash."""
         found = []
-        for path in sorted(self.trash.glob(f"[!.]*{_JSON}")):
+        for path in sorted(self.trash.glob(f"[!.]*{JSON}")):
             with suppress(FileNotFoundError, ValueError):
-                found.append(read_json(path, Recording))
+                found.append(read_record(path, Recording))
         return found
 
     def set_aside(self, path: Path) -> str:
@@ -295,103 +296,8 @@ class Shelf:
         return name
 
 
-def read_json(path: Path, kind: type[R]) -> R:
-    """Read a record.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds something else, or another recording's record.
-    """
-    values = json.loads(path.read_bytes())
-    if not isinstance(values, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004  # of a file, not of a type
-    found = kind.from_json(values)
-    if found.recording_id != path.name.removesuffix(_JSON):
-        raise ValueError(f"it speaks of {found.recording_id}")
-    return found
-
-
 def _read_or_none(path: Path, kind: type[R]) -> R | None:
     try:
-        return read_json(path, kind)
+        return read_record(path, kind)
     except (FileNotFoundError, ValueError):
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen(Generic[R]):
-    stamp: _Stamp
-    record: R | None
-
-
-class _Listing(Generic[R]):
-    """The records of a directory, read again only where something changed.
-
-    All changes are renames, which the directory's own time tells of; a file edited in its place is
-    seen at the next of them.
-    """
-
-    def __init__(self, directory: Path, kind: type[R]) -> None:
-        self._directory = directory
-        self._kind: type[R] = kind
-        self._lock = threading.Lock()
-        self._stamp: _Stamp | None = None
-        self._seen: dict[str, _Seen[R]] = {}
-        self._result: tuple[dict[str, R], list[str]] = ({}, [])
-
-    @property
-    def unreadable(self) -> list[str]:
-        """The names of files that held no record when they were last read."""
-        return self._result[1]
-
-    def read(self) -> dict[str, R]:
-        """Return the records by id; not to be changed."""
-        with self._lock:
-            try:
-                stamp = _stamp_of(os.stat(self._directory))
-            except FileNotFoundError:
-                return {}
-            if stamp == self._stamp:
-                return self._result[0]
-            began_ns = time.time_ns()
-            self._seen = self._scan()
-            records = {
-                name.removesuffix(_JSON): one.record
-                for name, one in self._seen.items()
-                if one.record is not None
-            }
-            unreadable = sorted(name for name, one in self._seen.items() if one.record is None)
-            self._result = (records, unreadable)
-            is_racy = stamp[0] > began_ns - _RACY_NS
-            self._stamp = None if is_racy else stamp
-            return records
-
-    def _scan(self) -> dict[str, _Seen[R]]:
-        seen: dict[str, _Seen[R]] = {}
-        before = self._seen
-        with os.scandir(self._directory) as entries:
-            for entry in entries:
-                name = entry.name
-                if not name.endswith(_JSON) or name.startswith("."):
-                    continue
-                try:
-                    status = entry.stat()
-                    stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-                    known = before.get(name)
-                    if known is None or known.stamp != stamp:
-                        known = _Seen(stamp, self._read(name))
-                    seen[name] = known
-                except FileNotFoundError:  # removed since it was listed
-                    continue
-        return seen
-
-    def _read(self, name: str) -> R | None:
-        try:
-            found: R = read_json(self._directory / name, self._kind)
-            return found
-        except ValueError:
-            return None
-
-
-def _stamp_of(status: os.stat_result) -> _Stamp:
-    return status.st_mtime_ns, status.st_ino, status.st_size

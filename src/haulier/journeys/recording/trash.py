@@ -35,6 +35,7 @@ def sweep(shelf: Shelf, days: int) -> Swept:
     """
     if days == 0 or not shelf.recordings.is_dir():
         return Swept(moved=[], removed=[])
+    shelf.look_thoroughly()
     with shelf.locked():
         queued, now = shelf.entries(), shelf.now()
         old = [
