@@ -119,7 +119,46 @@ async def test_what_another_device_brought_is_not_sent(tmp_path, files_server, p
             (outcome,) = await send_all(syncing)
             assert outcome.error is None
     assert proxy.count("POST", "^/tus/") == 1
-    assert sum(seen.body_bytes for seen in proxy.seen if seen.method == "PATCH") == len(SOUND)
+    assert sum(seen.body_bytes for seen in proxy.seen) == len(SOUND)
+
+
+async def test_a_small_one_is_one_request(tmp_path, files_server, proxy, account):
+    async with device(tmp_path / "one", proxy.url, account[1]) as (manager, syncing):
+        await manager.save_recording("ann", new_id(), SOUND, "lecture")
+        (outcome,) = await send_all(syncing)
+        assert outcome.error is None
+    assert [(one.method, one.body_bytes, one.status) for one in proxy.seen] == [
+        ("POST", len(SOUND), 201)
+    ]
+    ((file, digest),) = files(files_server, account[1])
+    assert file["tags"] == {"mode": "lecture"}
+    assert digest == hashlib.sha256(SOUND).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("fault", "times_sent"),
+    [
+        (Fault(method="POST", pattern="^/tus/", lose_answer=True), 1),
+        (Fault(method="POST", pattern="^/tus/", cut_after=100_000), 2),
+        (Fault(method="POST", pattern="^/tus/", status=503), 1),
+        (Fault(method="POST", pattern="^/tus/", corrupt_at=100_000), 2),
+    ],
+    ids=["answer lost", "cut", "refused for now", "altered on the way"],
+)
+async def test_one_request_that_failed(tmp_path, files_server, proxy, account, fault, times_sent):
+    """It is asked what is there before anything is sent again."""
+    proxy.faults.append(fault)
+    async with device(tmp_path / "one", proxy.url, account[1]) as (manager, syncing):
+        await manager.save_recording("ann", new_id(), SOUND, "lecture")
+        (outcome,) = await send_all(syncing)
+        assert outcome.error is None, outcome.error
+    assert sum(one.body_bytes for one in proxy.seen) == times_sent * len(SOUND)
+    headers = {"Authorization": f"Bearer {account[1]}"}
+    async with httpx2.AsyncClient(base_url=files_server.url, headers=headers) as http:
+        (file,) = (await http.get("/api/files")).json()["items"]
+        got = (await http.get(f"/api/files/{file['id']}/download")).content
+    assert file["version"] == 1
+    assert got == SOUND
 
 
 async def test_another_recording_of_that_id_is_left_alone(tmp_path, files_server, account):

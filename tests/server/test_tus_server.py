@@ -104,6 +104,22 @@ def sha256_at(http, url):
     return hashlib.sha256(http.get(url).content).hexdigest()
 
 
+def test_a_creation_cut_off_in_its_first_bytes_leaves_nothing(server, http):
+    """Nobody was told where it is; what it set aside of the quota is free again."""
+    before = http.get("/api/files/upload").json()["items"]
+    place = urlsplit(server.url)
+    lines = {**V, **OCTETS, **server.headers(), "Host": "x", "Upload-Length": "9",
+             "Content-Length": "9", "Expect": "100-continue"}  # fmt: skip
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    with socket.create_connection((place.hostname, place.port), timeout=30) as raw:
+        raw.sendall(f"POST /tus/ HTTP/1.1\r\n{head}\r\n".encode())
+        assert raw.recv(100).startswith(b"HTTP/1.1 100 Continue")
+        assert len(http.get("/api/files/upload").json()["items"]) == len(before) + 1
+        raw.sendall(b"four")
+    until_nothing_is_under_way(server)
+    assert http.get("/api/files/upload").json()["items"] == before
+
+
 @pytest.mark.parametrize("checked", [False, True])
 def test_tuspy_uploads_and_resumes(server, http, checked):
     data = content(5 * MIB + 3)

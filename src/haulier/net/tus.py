@@ -95,6 +95,7 @@ class TusClient:
         only_new: bool = False,
         body: bytes | None = None,
         checksum: str | None = None,
+        asks_first: bool = False,
     ) -> str:
         """Make an upload, and return its URL.
 
@@ -104,10 +105,12 @@ class TusClient:
             only_new: refuse it where there is a file of its name.
             body: everything, for what is small, to be sent in the same request.
             checksum: `algorithm:hex` of `body`.
+            asks_first: send `body` when the server wants it, so that a refusal costs none of it.
 
         Raises:
             ObjectExists: with `only_new`, there is one.
             BadDigest: `body` arrived as other bytes.
+            RequestRejected: the server takes no bytes with this request.
         """
         length = {"Upload-Length": str(size_bytes)}
         headers = {"Upload-Defer-Length": "1"} if size_bytes is None else length
@@ -115,6 +118,7 @@ class TusClient:
         headers["Content-Length"] = str(len(body or b""))
         if body is not None:
             headers |= {"Content-Type": _OCTETS, **_checksum_header(checksum)}
+            headers |= {"Expect": "100-continue"} if asks_first else {}
         what = f"an upload at {printable(self._endpoint)}"
         pieces = None if body is None else _pieces([body])
         async with self._open("POST", self._endpoint, headers, pieces) as answer:
@@ -125,6 +129,8 @@ class TusClient:
                 raise errors.RequestRejected(
                     f"{what}: the answer names no place", hint="Is this a tus server?"
                 )
+            if body and _number(answer, "Upload-Offset") != len(body):
+                raise errors.RequestRejected(f"{what}: the server did not take its bytes with it")
             return urljoin(answer.url, location)
 
     async def state(self, url: str) -> TusState:

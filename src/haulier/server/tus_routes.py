@@ -159,7 +159,12 @@ async def begun(request: Request, services: TheServices, session: UploadSession)
     if media_type_of(request) != tus.OFFSET_OCTETS:
         expires = tus.expires_header(session.expires_at)
         return Response(status_code=201, headers={**location, **expires})
-    answer = await _append(request, services, session, 0, None)
+    try:
+        answer = await _append(request, services, session, 0, None)
+    except (ClientDisconnect, ConnectionResetError):
+        # Nobody can go on with it: its client does not know where it is.
+        await services.engine.cancel(session.session_id)
+        return Response(status_code=400)
     answer.headers.update(location)
     if answer.status_code == 204:
         answer.status_code = 201
@@ -196,7 +201,10 @@ async def append(request: Request, session: TusSession, services: TheServices) -
     size_bytes = tus.read_number(request.headers, "upload-length")
     if conditions := _conditions(request):
         await services.engine.require(session.session_id, conditions)
-    return await _append(request, services, session, offset, size_bytes)
+    try:
+        return await _append(request, services, session, offset, size_bytes)
+    except (ClientDisconnect, ConnectionResetError):
+        return Response(status_code=400)  # nobody reads it; what arrived is kept
 
 
 @router.delete("/{session_id}", status_code=204)
@@ -242,8 +250,6 @@ async def _append(
             size_bytes=size_bytes,
             checks=() if checksum is None else (tus.read_checksum(checksum),),
         )
-    except (ClientDisconnect, ConnectionResetError):
-        return Response(status_code=400)  # nobody reads it; what arrived is kept
     except ChecksumMismatch as exc:
         answer = error_answer(request, exc)
         answer.status_code = _CHECKSUM_MISMATCH

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 _PIECE_BYTES = 64 << 10
 _HEAD_BYTES = 64 << 10
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,17 +138,22 @@ class FaultProxy:
         found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         length = int(found[1]) if found else 0
         fault = next((one for one in self.faults if one.takes(method, target)), None)
+        holds_back = re.search(rb"(?i)\r\nexpect: *100-continue", head) is not None
         if fault is not None and fault.cut_after is not None:
+            if holds_back:
+                writer.write(_CONTINUE)
             await _discard(reader, min(fault.cut_after, length))
             self.seen.append(Seen(method, target, length, 0))
             return
         if fault is not None and fault.status is not None:
+            length = 0 if holds_back else length
             await _discard(reader, length)
             self.seen.append(Seen(method, target, length, fault.status))
             writer.write(_rejection(fault, with_body=method != "HEAD"))
             await _finish(writer)
             return
-        answer = await self._forward(reader, head, length, fault)
+        held = writer if holds_back else None
+        answer, length = await self._forward(reader, head, length, fault, held)
         status = int(answer.split(b" ", 2)[1]) if answer else 0
         lost = fault is not None and fault.lose_answer
         self.seen.append(Seen(method, target, length, 0 if lost else status))
@@ -156,13 +162,27 @@ class FaultProxy:
             await _finish(writer)
 
     async def _forward(
-        self, reader: asyncio.StreamReader, head: bytes, length: int, fault: Fault | None
-    ) -> bytes:
+        self,
+        reader: asyncio.StreamReader,
+        head: bytes,
+        length: int,
+        fault: Fault | None,
+        held: asyncio.StreamWriter | None,
+    ) -> tuple[bytes, int]:
+        """Return the answer, and how long the body was that the server wanted.
+
+        The client behind `held` sends it when it is told to go on.
+        """
         place = urlsplit(self.upstream)
         source, sink = await asyncio.open_connection(place.hostname, place.port)
         try:
             plain = re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)
             sink.write(plain.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+            if held is not None:
+                first = await source.readuntil(b"\r\n\r\n")
+                if first != _CONTINUE:
+                    return first + await source.read(), 0
+                held.write(first)
             at = 0
             while at < length:
                 piece = await reader.read(min(_PIECE_BYTES, length - at))
@@ -171,7 +191,7 @@ class FaultProxy:
                 sink.write(_corrupted(piece, at, fault))
                 at += len(piece)
                 await sink.drain()
-            return await source.read()
+            return await source.read(), length
         finally:
             sink.transport.abort()
 

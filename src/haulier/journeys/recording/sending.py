@@ -14,16 +14,18 @@ from haulier.core.accounts import StoredFile
 from haulier.core.mime import UNKNOWN_TYPE, mime_type_of
 from haulier.core.recordings import Recording
 from haulier.core.sessions.session import Order, SessionStatus, UploadSession
-from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.errors import (
+    BadDigest,
     NoSuchObject,
     NoSuchUpload,
     ObjectExists,
     PreconditionFailed,
     RecordingConflict,
     ServiceFault,
+    Transient,
     UnknownReference,
 )
+from haulier.errors import FileNotFoundError as NoSuchSession
 from haulier.files.reception import ONLY_NEW
 from haulier.store.base import MultipartStore, ObjectInfo, ObjectOptions, Store
 from haulier.store.wrappers import Retrying
@@ -217,6 +219,11 @@ class RemoteServer:
 
         key = f"{self._folder}/{recording.file_name}"
         url = f"{self._files.url}/{key}"
+        if recording.file_size <= _PART_BYTES and "url" not in progress:
+            # What failed may be there nevertheless: only then is that asked before it is sent.
+            with suppress(Transient, BadDigest):
+                if await self._send_whole(recording, path):
+                    return url
         if await _is_there(self._known, key, recording):
             return url
         with SourceFile(path) as source:
@@ -228,11 +235,7 @@ class RemoteServer:
                 self._files.tus,
                 source,
                 name=recording.file_name,
-                metadata={
-                    "filetype": mime_type_of(recording.file_name) or UNKNOWN_TYPE,
-                    "folder": self._folder,
-                    "tags": json.dumps({"mode": recording.mode}),
-                },
+                metadata=self._metadata(recording),
                 journal=journal,
                 only_new=True,
                 begun=lambda at: save({"url": at}),
@@ -242,6 +245,30 @@ class RemoteServer:
         if not await _is_there(self._known, key, recording):
             raise ServiceFault(f"{url} is not there although it was sent")
         return url
+
+    async def _send_whole(self, recording: Recording, path: Path) -> bool:
+        """Send one that is no larger than a part by one request; False when its name is taken."""
+        body = await asyncio.to_thread(path.read_bytes)
+        metadata = {"filename": recording.file_name, **self._metadata(recording)}
+        try:
+            await self._files.tus.create(
+                size_bytes=recording.file_size,
+                metadata=metadata,
+                only_new=True,
+                body=body,
+                checksum=recording.checksum,
+                asks_first=True,
+            )
+        except ObjectExists:
+            return False
+        return True
+
+    def _metadata(self, recording: Recording) -> dict[str, str]:
+        return {
+            "filetype": mime_type_of(recording.file_name) or UNKNOWN_TYPE,
+            "folder": self._folder,
+            "tags": json.dumps({"mode": recording.mode}),
+        }
 
 
 def _options_of(recording: Recording) -> ObjectOptions:
