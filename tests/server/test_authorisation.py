@@ -181,6 +181,7 @@ MATRIX = {
     ("PATCH", "/api/files/{file_id}"): Row(change(200), {"json": {"tags": {"a": "b"}}}),
     ("DELETE", "/api/files/{file_id}"): Row(change(204)),
     ("GET", "/api/files/{file_id}/versions"): Row(READ_OWN),
+    ("GET", "/api/files/{file_id}/jobs"): Row(READ_OWN),
     ("POST", "/api/files/{file_id}/versions/{number}/restore"): Row(change(200)),
     ("GET", "/api/files/changes"): Row(LIST),
     # What is told of each file is asked for in test_selections.py.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import signal
 from contextlib import AsyncExitStack
@@ -295,6 +296,63 @@ async def test_after_the_upload_it_is_worked_on(people):
     assert job["status"] == "completed"
     assert job["result"]["steps"]["probe"]["result"]["duration_s"] == 1.0
     assert (await http.post(f"/upload/sync/{one}")).json()["job_id"] == job_id
+
+
+async def put_by_tus(http, sound, name, *, folder="recordings", **tags):
+    """Send a file as the web app sends recordings; return it."""
+    told = {"filename": name, "folder": folder, "tags": json.dumps(tags)}
+    pairs = [f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items()]
+    headers = {
+        "Tus-Resumable": "1.0.0", "Upload-Length": str(len(sound)),
+        "Upload-Metadata": ",".join(pairs), "Content-Type": "application/offset+octet-stream",
+    }  # fmt: skip
+    assert (await http.post("/tus/", headers=headers, content=sound)).status_code == 201
+    found = await http.get("/api/files", params={"folder": folder, "name": name})
+    return found.json()["items"][0]
+
+
+async def work_on(http, file):
+    """The jobs that work on a file as on a recording."""
+    jobs = (await http.get(f"/api/files/{file['id']}/jobs")).json()["items"]
+    return [one for one in jobs if one["kind"] == "recording-file"]
+
+
+async def test_one_that_comes_as_a_file_is_worked_on_as_well(people, recorder):
+    http = await people()
+    file = await put_by_tus(http, wav(1), "Monday.wav", mode="lecture")
+    async with asyncio.timeout(60):
+        while (job := (await work_on(http, file))[0])["status"] != "completed":
+            assert job["status"] in {"pending", "running"}, job
+            await asyncio.sleep(0.1)
+    assert (await http.get(f"/api/jobs/{job['id']}")).json() == job
+    steps = job["result"]["steps"]
+    assert steps["probe"]["result"]["duration_s"] == 1.0
+    assert {name for name, one in steps.items() if one["state"] == "done"} >= {
+        "probe", "loudness", "waveform", "opus",
+    }  # fmt: skip
+    made = recorder.data / "recordings" / ".files" / file["id"]
+    assert (made / "recording.opus").stat().st_size == steps["opus"]["result"]["bytes_after"]
+    # It was never kept here to be sent: the list of those does not name it.
+    assert (await http.get("/upload/offline/recordings")).json() == []
+    # What was made of it goes with it.
+    assert (await http.delete(f"/api/files/{file['id']}")).status_code == 204
+    assert made.exists()
+    assert (await http.delete(f"/api/trash/{file['id']}")).status_code == 204
+    async with asyncio.timeout(60):
+        while made.exists():
+            await asyncio.sleep(0.1)
+
+
+async def test_others_are_not_worked_on_nor_is_one_twice(people):
+    http = await people()
+    for folder, tags in (("talks", {"mode": "lecture"}), ("recordings", {"of": "Monday"})):
+        file = await put_by_tus(http, wav(), "x.wav", folder=folder, **tags)
+        assert await work_on(http, file) == []
+    one = (await save(http))["recording_id"]
+    assert (await http.post(f"/upload/sync/{one}")).status_code == 200
+    asked = {"folder": "recordings", "name": f"{one}.wav"}
+    [file] = (await http.get("/api/files", params=asked)).json()["items"]
+    assert (file["tags"], await work_on(http, file)) == ({"mode": "recap"}, [])
 
 
 async def test_metrics(people, recorder):

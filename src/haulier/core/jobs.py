@@ -44,6 +44,7 @@ class FileJob(StrEnum):
     THUMBNAIL = "thumbnail"
     WAVEFORM = "waveform"
     PACK = "pack"
+    RECORDING = "recording-file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

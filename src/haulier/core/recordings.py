@@ -25,6 +25,9 @@ from haulier.core.sniff import Certainty, sniff
 from haulier.errors import UnsupportedContent, UsageError, ValidationError
 
 DEFAULT_MODE = "recap"
+FOLDER = "recordings"
+"""Where recordings lie among files."""
+MODE_TAG = "mode"
 TRASH_DAYS = 30
 """On how many days a recording without a verified copy elsewhere is seen in the trash before it
 is removed."""

@@ -12,6 +12,7 @@ from haulier.core.file_names import another_name
 from haulier.core.http_ranges import etag_matches
 from haulier.core.jobs import FileJob, Job, new_job
 from haulier.core.mime import UNKNOWN_TYPE, FileKind, canonical, kind_of, mime_type_of
+from haulier.core.recordings import FOLDER, MODE_TAG
 from haulier.core.records import utc_now
 from haulier.core.sessions.session import Order, UploadSession, WholeFile
 from haulier.errors import PreconditionFailed, QuotaExceeded
@@ -26,11 +27,15 @@ ONLY_NEW = "only_new"
 IF_MATCH = "if_match"
 """In a session's details: the file of its name has to have one of these validators."""
 
+WORKED_ON = "worked_on"
+"""In a session's details: it is a recording of which this server has the work done already."""
+
 # What somebody waits for goes first.
 _PRIORITIES = {
     FileJob.VERIFY: 20,
     FileJob.SCAN: 10,
     FileJob.THUMBNAIL: 0,
+    FileJob.RECORDING: -5,
     FileJob.DIGEST: -10,
     FileJob.PACK: -20,
 }
@@ -128,6 +133,8 @@ class Reception:
             self._enqueue(tx, session, FileJob.SCAN, file_id=stored.file_id)
         if may_have_picture(stored):
             self._enqueue(tx, session, FileJob.THUMBNAIL, file_id=stored.file_id)
+        if is_recording(stored) and WORKED_ON not in session.details:
+            self._enqueue(tx, session, FileJob.RECORDING, file_id=stored.file_id)
         if stored.sha256 is None:
             self._enqueue(tx, session, FileJob.DIGEST, file_id=stored.file_id)
         if self._packs and stored.size_bytes >= _LEAST_PACKED_BYTES:
@@ -242,6 +249,11 @@ def check_match(stored: StoredFile, wanted: str | None) -> None:
     if wanted is None or etag_matches(wanted, stored.metadata_etag, weakly=False):
         return
     raise PreconditionFailed(f"{stored.name} has changed meanwhile: it is {stored.metadata_etag}")
+
+
+def is_recording(stored: StoredFile) -> bool:
+    """Tell whether a file is somebody's recording, as devices and browsers send them."""
+    return stored.folder == FOLDER and MODE_TAG in stored.tags
 
 
 def may_have_picture(stored: StoredFile) -> bool:

@@ -34,7 +34,7 @@ _STATE_OF = {
     Verdict.INFECTED: ScanState.INFECTED,
     Verdict.UNSCANNED: ScanState.ERROR,
 }
-_GONE = Done(result={"outcome": "the file is gone"})
+GONE = Done(result={"outcome": "the file is gone"})
 
 
 class FileJobs:
@@ -106,9 +106,9 @@ class FileJobs:
         return Done(result={"session_status": session.status})
 
     async def _digest(self, job: Job) -> Done:
-        stored = await self._living_file(job)
+        stored = await self.living_file(job)
         if stored is None:
-            return _GONE
+            return GONE
         found = stored.sha256
         if found is None:
             named = await checksum_of_file(
@@ -125,7 +125,7 @@ class FileJobs:
     async def _scan(self, job: Job) -> Done:
         stored = await self._catalog.read(lambda tx: tx.stored.of_content(job.subject or ""))
         if stored is None:
-            return _GONE
+            return GONE
         if stored.scan_state is not ScanState.INFECTED:
             scanned = await self._ask_scanner(stored)
             if scanned.verdict is not Verdict.INFECTED:
@@ -137,27 +137,28 @@ class FileJobs:
         return Done(result={"state": ScanState.INFECTED, "detail": stored.scan_detail})
 
     async def _thumbnail(self, job: Job) -> Done:
-        stored = await self._living_file(job)
+        stored = await self.living_file(job)
         if stored is None:
-            return _GONE
+            return GONE
         side_px = int(job.payload.get("side_px", USUAL_SIDE_PX))
         out = self.pictures.picture(stored.content_id, side_px)
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        async with self._on_disk(stored) as path:
+        async with self.on_disk(stored) as path:
             written = await make_picture(stored, path, out, workers=self._workers, side_px=side_px)
         return Done(result={"width": written.width, "height": written.height})
 
     async def _waveform(self, job: Job) -> Done:
-        stored = await self._living_file(job)
+        stored = await self.living_file(job)
         if stored is None:
-            return _GONE
+            return GONE
         out = self.pictures.waveform(stored.content_id)
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        async with self._on_disk(stored) as path:
+        async with self.on_disk(stored) as path:
             found = await make_waveform(path, out, workers=self._workers)
         return Done(result={"duration_s": found.duration_s})
 
-    async def _living_file(self, job: Job) -> StoredFile | None:
+    async def living_file(self, job: Job) -> StoredFile | None:
+        """Return the file that a job is about; None when it is gone or infected."""
         stored = await self._catalog.read(lambda tx: tx.stored.of_content(job.subject or ""))
         if stored is None or stored.scan_state is ScanState.INFECTED:
             return None
@@ -172,7 +173,7 @@ class FileJobs:
             return await self._scanner.scan_stream(_as_bytes(pieces), name=stored.name)
 
     @asynccontextmanager
-    async def _on_disk(self, stored: StoredFile) -> AsyncIterator[Path]:
+    async def on_disk(self, stored: StoredFile) -> AsyncIterator[Path]:
         """Give the file's path; one that lies elsewhere is fetched for the while."""
         path = self._stage.path_of(stored.content_id)
         if path is not None:
@@ -180,6 +181,7 @@ class FileJobs:
             return
         if stored.size_bytes > _LARGEST_FETCHED_BYTES:
             raise MediaError(f"{stored.name} is too large for a picture")
+        self.pictures.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=self.pictures.directory, prefix=_COPY) as copy:
             async with self._stage.read(stored.content_id, Span(0, stored.size_bytes)) as pieces:
                 async for piece in pieces:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -15,14 +14,13 @@ from haulier.core.jobs import Job, JobState, new_job
 from haulier.core.recordings import Recording, RecordingStatus
 from haulier.core.records import utc_now
 from haulier.errors import FileNotFoundError as NoSuchRecording
-from haulier.errors import HaulierError, MediaError, UnreadableMedia, UsageError
+from haulier.errors import HaulierError, UnreadableMedia
 from haulier.jobs.kinds import Done, JobKind
 from haulier.jobs.recording_steps import (
     RecordingWork,
     Step,
-    read_notes,
     recording_steps,
-    write_notes,
+    work_through,
 )
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.shelf import Shelf
@@ -35,9 +33,6 @@ COMPRESSED = {"before": "recording_bytes_before", "after": "recording_bytes_afte
 _ATTEMPTS = 8
 _PRIORITY = -5
 _LIVING = frozenset({JobState.PENDING, JobState.RUNNING})
-# What a step meets in the file itself, or in what is installed: the others go on.
-_OF_THE_STEP = (MediaError, UsageError)
-_log = logging.getLogger("haulier.jobs")
 
 
 class RecordingJobs:
@@ -129,39 +124,14 @@ class RecordingJobs:
             directory=shelf.home / "derived" / recording_id,
             workers=self._workers,
         )
-        notes, failure = await self._work(work)
-        if failure is not None:
-            raise failure
-        probed = notes["probe"]
-        if probed["state"] != "done":
-            raise UnreadableMedia(f"the recording can't be read: {probed['error']}")
-        duration = probed["result"]["duration_s"]
+        notes = await work_through(work, self._steps())
+        duration = notes["probe"]["result"]["duration_s"]
 
         def record(tx: Tx) -> None:
-            tx.watch.count(_compressed(notes))
+            tx.watch.count(compressed_bytes(notes))
             _completed(shelf, recording_id, job.job_id, duration)
 
         return Done(result={"steps": notes}, record=record)
-
-    async def _work(self, work: RecordingWork) -> tuple[dict[str, Any], Exception | None]:
-        """Do the steps that are not done; return what is known of all, and what to try again."""
-        notes, failure = await asyncio.to_thread(read_notes, work.directory), None
-        work.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, step in self._steps().items():
-            if notes.get(name, {}).get("state") == "done":
-                continue
-            try:
-                found = await step(work)
-                notes[name] = {"state": "done", "result": dict(found)}
-            except _OF_THE_STEP as error:
-                notes[name] = {"state": "failed", "error": error.message}
-            except Exception as error:  # noqa: BLE001  # a plug-in's own; the others go on
-                _log.warning("the step %s of a recording has to be done again: %s", name, error)
-                notes[name] = {"state": "failed", "error": str(error)}
-                failure = failure or error
-            with system_errors("recordings"):
-                await asyncio.to_thread(write_notes, work.directory, notes)
-        return notes, failure
 
     def _failed(self, _tx: Tx, job: Job, why: str, is_last: bool) -> None:
         if is_last:
@@ -176,7 +146,8 @@ class RecordingJobs:
                 raise _unwritable(error) from error
 
 
-def _compressed(notes: Mapping[str, Any]) -> dict[str, int]:
+def compressed_bytes(notes: Mapping[str, Any]) -> dict[str, int]:
+    """Return what to add to the counters of bytes before and after compression."""
     results = [one["result"] for one in notes.values() if "result" in one]
     return {
         name: sum(one.get(f"bytes_{when}", 0) for one in results)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,16 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from haulier.core.recordings import Recording
-from haulier.errors import UnsupportedMedia
+from haulier.errors import MediaError, UnreadableMedia, UnsupportedMedia, UsageError
 from haulier.media.advice import CompressionStrategy
 from haulier.media.audio import measure_loudness, waveform_picture
 from haulier.media.image_formats import ImageFormat
 from haulier.media.isolation import Workers
 from haulier.media.probe import probe_media
 from haulier.media.transcribe import find_transcriber
-from haulier.store.local_files import write_durably
+from haulier.store.local_files import system_errors, write_durably
 
 GROUP = "haulier.recording_steps"
+# What a step meets in the file itself, or in what is installed: the others go on.
+_OF_THE_STEP = (MediaError, UsageError)
+_log = logging.getLogger("haulier.jobs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,7 @@ class RecordingWork:
     """A recording to be worked on.
 
     Args:
-        recording: what is known of it.
+        recording: what is known of it; one that came as a file has that content's id.
         path: its sound, never to be changed.
         directory: for what is made of it.
         workers: where untrusted files are decoded.
@@ -64,6 +68,36 @@ def recording_steps() -> dict[str, Step]:
     for one in sorted(entry_points(group=GROUP)):
         steps.setdefault(one.name, one.load())
     return steps
+
+
+async def work_through(work: RecordingWork, steps: Mapping[str, Step]) -> dict[str, Any]:
+    """Do the steps that are not done; return what is known of all, by step.
+
+    Raises:
+        UnreadableMedia: there is no sound in it.
+        Exception: what a step raised that has to be done again; the others were done.
+    """
+    notes, failure = await asyncio.to_thread(read_notes, work.directory), None
+    work.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, step in steps.items():
+        if notes.get(name, {}).get("state") == "done":
+            continue
+        try:
+            found = await step(work)
+            notes[name] = {"state": "done", "result": dict(found)}
+        except _OF_THE_STEP as error:
+            notes[name] = {"state": "failed", "error": error.message}
+        except Exception as error:  # noqa: BLE001  # a plug-in's own; the others go on
+            _log.warning("the step %s of a recording has to be done again: %s", name, error)
+            notes[name] = {"state": "failed", "error": str(error)}
+            failure = failure or error
+        with system_errors("recordings"):
+            await asyncio.to_thread(write_notes, work.directory, notes)
+    if failure is not None:
+        raise failure
+    if notes["probe"]["state"] != "done":
+        raise UnreadableMedia(f"the recording can't be read: {notes['probe']['error']}")
+    return notes
 
 
 async def _probe(work: RecordingWork) -> Mapping[str, Any]:

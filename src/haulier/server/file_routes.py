@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from haulier.core.accounts import StoredFile
 from haulier.core.grants import Level
-from haulier.files.access import Scope
+from haulier.files.access import Scope, may_see_job
 from haulier.files.library import FileChange, version_of
 from haulier.server.identity import CurrentUser, Reader, TheServices, Writer
+from haulier.server.job_routes import job_shown
 from haulier.server.json_route import JsonRoute
 from haulier.server.receiving import ID_PATTERN
 from haulier.server.services import Services
@@ -108,6 +109,16 @@ async def list_versions(stored: VisibleFile, services: TheServices) -> dict[str,
     """List what a file is and was, newest first."""
     found = await services.catalog.read(lambda tx: tx.stored.versions(stored))
     return {"items": [metadata_of(one) for one in found], "next_cursor": None}
+
+
+@router.get("/{file_id}/jobs")
+async def list_jobs(
+    stored: VisibleFile, user: CurrentUser, services: TheServices
+) -> dict[str, Any]:
+    """List the jobs about a file as it is now, newest first: of its owner and for admins."""
+    found = await services.catalog.read(lambda tx: tx.jobs.of_subject(stored.content_id))
+    seen = sorted((one for one in found if may_see_job(user, one)), key=lambda one: one.job_id)
+    return {"items": [job_shown(one) for one in reversed(seen)], "next_cursor": None}
 
 
 @router.post("/{file_id}/versions/{number}/restore")

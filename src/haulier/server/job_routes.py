@@ -23,7 +23,7 @@ async def get_job(job_id: str, user: Reader, services: TheServices) -> dict[str,
     job = await services.catalog.read(lambda tx: tx.jobs.get(job_id), acting=acting_for(user))
     if job is None or not may_see_job(user, job):
         raise NoSuchJob("there is no such job")
-    return _shown(job)
+    return job_shown(job)
 
 
 async def job_of(services: Services, session: UploadSession) -> str | None:
@@ -36,7 +36,8 @@ async def job_of(services: Services, session: UploadSession) -> str | None:
     return max(asked, key=lambda job: job.priority).job_id if asked else None
 
 
-def _shown(job: Job) -> dict[str, Any]:
+def job_shown(job: Job) -> dict[str, Any]:
+    """Return what is told of a job."""
     return {
         "id": job.job_id,
         "kind": job.kind,

@@ -395,6 +395,15 @@ class JobState(_Answer):
     updated_at: str
 
 
+class JobList(_Answer):
+    """Jobs about a file, newest first."""
+
+    model_config = _like(items=[], next_cursor=None)
+
+    items: list[JobState]
+    next_cursor: str | None
+
+
 class AuditItem(_Answer):
     """Who did what to what, from where, and its number in the chain of an instance."""
 

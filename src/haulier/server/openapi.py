@@ -140,6 +140,7 @@ _OPERATIONS: dict[tuple[str, str], _Answers] = {
     ("patch", "/api/files/{file_id}"): _Answers({200: models.FileMetadata}, (409, 412, 413)),
     ("delete", "/api/files/{file_id}"): _Answers({204: None}, (412,)),
     ("get", "/api/files/{file_id}/versions"): _Answers({200: models.FileList}),
+    ("get", "/api/files/{file_id}/jobs"): _Answers({200: models.JobList}),
     ("post", "/api/files/{file_id}/versions/{number}/restore"): _Answers(
         {200: models.FileMetadata}
     ),

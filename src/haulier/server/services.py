@@ -35,6 +35,7 @@ from haulier.jobs.file_jobs import FileJobs
 from haulier.jobs.packing_jobs import PackingJobs
 from haulier.jobs.picture_requests import Pictures
 from haulier.jobs.queue_watch import QueueWatch
+from haulier.jobs.recorded_files import RecordedFiles
 from haulier.jobs.runner import Runner
 from haulier.journeys.recording.manager import OfflineAudioManager
 from haulier.journeys.recording.syncing import Syncing
@@ -167,12 +168,22 @@ async def open_services(
                 settings, catalog, uploads.engine, workers=workers, enqueued=told.enqueued
             )
         )
+        # Beside what is made of those kept here; no user's directory begins with a point.
+        recorded = RecordedFiles(
+            files=file_jobs, directory=settings.recordings_dir / ".files", workers=workers
+        )
+
+        async def remove(content_id: str) -> None:
+            await recorded.remove(content_id)
+            await file_jobs.remove(content_id)
+
         library = Library(catalog, events, removable=removable.ring)
-        removal = _removal_of(settings, catalog, library, file_jobs.remove)
+        removal = _removal_of(settings, catalog, library, remove)
         runner = Runner(
             catalog=catalog,
             kinds=[
                 *file_jobs.kinds(),
+                *recorded.kinds(),
                 PackingJobs(catalog, stage, packs=packs).kind(),
                 *recordings.jobs.kinds(),
             ],

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from haulier.catalog.catalog import Catalog
-from haulier.core.recordings import Recording
+from haulier.core.recordings import FOLDER, Recording
 from haulier.errors import ConfigurationError
 from haulier.journeys.archive.open import destination_of, open_destination
-from haulier.journeys.recording.sending import FOLDER, Bucket, RemoteServer, Save, Sender
+from haulier.journeys.recording.sending import Bucket, RemoteServer, Save, Sender
 from haulier.settings import Settings
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import StoredFile
 from haulier.core.mime import UNKNOWN_TYPE, mime_type_of
-from haulier.core.recordings import Recording
+from haulier.core.recordings import FOLDER, MODE_TAG, Recording
 from haulier.core.sessions.session import Order, SessionStatus, UploadSession
 from haulier.errors import (
     BadDigest,
@@ -26,7 +26,7 @@ from haulier.errors import (
     UnknownReference,
 )
 from haulier.errors import FileNotFoundError as NoSuchSession
-from haulier.files.reception import ONLY_NEW
+from haulier.files.reception import ONLY_NEW, WORKED_ON
 from haulier.store.base import MultipartStore, ObjectInfo, ObjectOptions, Store
 from haulier.store.wrappers import Retrying
 from haulier.transfer.sessions.engine import NewUpload, SessionEngine
@@ -37,7 +37,6 @@ from haulier.transfer.upload_journal import UploadJournal
 if TYPE_CHECKING:
     from haulier.store.haulier import HaulierStore
 
-FOLDER = "recordings"
 _PIECE_BYTES = 1 << 20
 _PART_BYTES = 8 << 20
 _MOST_PARTS = 10_000
@@ -118,8 +117,8 @@ class OwnFiles:
                 mime_type=mime_type_of(recording.file_name),
                 wanted_checksum=recording.checksum,
                 folder=FOLDER,
-                tags={"mode": recording.mode},
-                details={ONLY_NEW: ""},
+                tags={MODE_TAG: recording.mode},
+                details={ONLY_NEW: "", WORKED_ON: ""},
             )
         )
 
@@ -267,7 +266,7 @@ class RemoteServer:
         return {
             "filetype": mime_type_of(recording.file_name) or UNKNOWN_TYPE,
             "folder": self._folder,
-            "tags": json.dumps({"mode": recording.mode}),
+            "tags": json.dumps({MODE_TAG: recording.mode}),
         }
 
 
