@@ -7,8 +7,9 @@ import random
 import pytest
 from sqlalchemy import select
 
+from haulier.catalog import seen_files
 from haulier.catalog.stored_tables import stored_files
-from haulier.catalog.visibility import visible, visible_ids
+from haulier.catalog.visibility import visible, visible_ids, visible_there
 from haulier.core.accounts import Role, StoredFile
 from haulier.core.file_names import ancestors
 from haulier.core.grants import EVERYBODY, Grant, Level, grantee_of_role
@@ -83,8 +84,40 @@ def found_by(tx, sight):
     return set(connection.scalars(test)), set(connection.scalars(visible_ids(sight)))
 
 
+def there_by(tx, sight):
+    """Return the ids of what is not in the trash that `visible_there` finds."""
+    there = stored_files.c.deleted_at.is_(None)
+    test = select(stored_files.c.file_id).where(visible_there(sight), there)
+    return set(tx._connection.scalars(test))
+
+
+def pages_of(tx, sight, **wanted):
+    """Return all ids of a list that is read page by page."""
+    found: list[str] = []
+    while True:
+        page = tx.stored.seen(sight, found[-1] if found else None, 7, **wanted)
+        found += [one.file_id for one in page]
+        if len(page) < 7:  # which is how the end is told
+            return found
+
+
+def compare_lists(tx, model, user, monkeypatch):
+    """Whichever way the newest are found, it is what the model says."""
+    sight = sight_of(tx, user)
+    files = [one for one in model.files if one.deleted_at is None and model.sees(user, one)]
+    files.sort(key=lambda one: one.file_id, reverse=True)
+    assert there_by(tx, sight) == {one.file_id for one in files}
+    for few, few_owners in ((5000, 20), (3, 20), (3, 0)):
+        monkeypatch.setattr(seen_files, "_FEW", few)
+        monkeypatch.setattr(seen_files, "_FEW_OWNERS", few_owners)
+        assert pages_of(tx, sight) == [one.file_id for one in files]
+        of_others = [one.file_id for one in files if one.owner_id != user.user_id]
+        if not sight.sees_all:
+            assert pages_of(tx, sight, shared=True) == of_others
+
+
 @pytest.mark.parametrize("seed", range(6))
-async def test_as_the_model_says(catalog, seed):
+async def test_as_the_model_says(catalog, seed, monkeypatch):
     dice = random.Random(seed)
     accounts = Accounts(catalog)
     roles = [Role.ADMIN, Role.USER, Role.USER, Role.VIEWER]
@@ -121,11 +154,12 @@ async def test_as_the_model_says(catalog, seed):
             assert tx.count_visible(sight, 5) <= 5
             if not sight.sees_all:
                 assert by_id == seen & there
+            compare_lists(tx, model, user, monkeypatch)
 
     await catalog.read(compare)
 
 
-async def test_somebody_with_many_folders_sees_the_same(catalog):
+async def test_somebody_with_many_folders_sees_the_same(catalog, monkeypatch):
     dice = random.Random(11)
     users = [await Accounts(catalog).add(f"u{n}", Role.USER) for n in range(2)]
     model = Model(dice, users)
@@ -156,5 +190,28 @@ async def test_somebody_with_many_folders_sees_the_same(catalog):
         assert found_by(tx, sight)[0] == {
             one.file_id for one in model.files if model.sees(users[1], one)
         }
+        compare_lists(tx, model, users[1], monkeypatch)
 
     await catalog.read(compare)
+
+
+async def test_a_page_is_full_where_files_are_granted_twice(catalog):
+    users = [await Accounts(catalog).add(f"u{n}", Role.USER) for n in range(2)]
+    model = Model(random.Random(1), users[:1])
+    model.path = lambda: "a/b"
+
+    def build(tx):
+        for _ in range(40):
+            model.add_file(tx)
+        for path in ("a", "a/b"):
+            grant = Grant(
+                resource_id=tx.folders.at(users[0].user_id, path).folder_id, is_folder=True,
+                grantee=users[1].user_id, level=Level.READ, granted_by=users[0].user_id,
+                created_at=utc_now(),
+            )  # fmt: skip
+            tx.grants.put(grant)
+
+    await catalog.transaction(build)
+    there = [one.file_id for one in model.files if one.deleted_at is None]
+    found = await catalog.read(lambda tx: pages_of(tx, sight_of(tx, users[1])))
+    assert found == sorted(there, reverse=True)

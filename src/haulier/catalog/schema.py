@@ -22,7 +22,7 @@ from haulier.catalog.engines import (
 )
 from haulier.errors import CatalogError, ConfigurationError
 
-HEAD = "0019"
+HEAD = "0020"
 """The revision this version of haulier works with; revisions sort as text."""
 
 VERSION_TABLE = "haulier_schema"

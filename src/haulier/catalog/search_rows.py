@@ -27,7 +27,7 @@ from haulier.catalog.search_match import apart, fts5_of, tsquery_of
 from haulier.catalog.search_tables import file_search, file_words
 from haulier.catalog.stored_tables import stored_files
 from haulier.catalog.types import from_microseconds, to_microseconds
-from haulier.catalog.visibility import Sight, visible
+from haulier.catalog.visibility import Sight, visible_there
 from haulier.core.file_search import FileSearch, FileSort, Place, condition_of
 from haulier.core.file_words import in_folder, of_id, of_owner
 from haulier.core.search_text import AllOf, AnyOf, Condition, Sought
@@ -105,7 +105,9 @@ class SearchRows:
         # What others threw away is theirs.
         seen = of_owner(sight.user_id) if search.in_trash else self._seen(sight)
         if seen is None:
-            return Match(condition=condition_of(search, sought), tests=tests, seen=visible(sight))
+            return Match(
+                condition=condition_of(search, sought), tests=tests, seen=visible_there(sight)
+            )
         return Match(condition=condition_of(search, sought, seen), tests=tests)
 
     def find(

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, Select, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
 
 from haulier.catalog.grant_tables import grants
 from haulier.catalog.stored_tables import stored_files
-from haulier.catalog.visibility import Sight, granted_ids, in_granted_folder
+from haulier.catalog.visibility import (
+    Sight,
+    granted_ids,
+    granted_owners,
+    there_in_granted_folder,
+)
 
 _FEW = 5000
+_FEW_OWNERS = 20
 _FILE = stored_files.c
 _THERE = _FILE.deleted_at.is_(None)
 
@@ -66,17 +72,20 @@ def _granted(connection: Connection, sight: Sight, before: str | None, limit: in
 def _in_folders(connection: Connection, sight: Sight, before: str | None, limit: int) -> list[str]:
     _, *in_folders = granted_ids(sight)
     of_others = [one.where(_FILE.owner_id != sight.user_id) for one in in_folders]
-    some = list(connection.scalars(union_all(*of_others).limit(_FEW)))
-    if len(some) < _FEW:
-        return [one for one in some if before is None or one < before]
-    owners = {owner_id for owner_id, _ in sight.roots or ()} - {sight.user_id}
-    mine: Select[str] = select(_FILE.file_id).where(_THERE, in_granted_folder(sight))
-    if sight.roots is None:
-        return _newest(connection, mine.where(_FILE.owner_id != sight.user_id), before, limit)
+    some = union_all(*of_others).limit(_FEW).subquery()
+    count = connection.scalar(select(func.count()).select_from(some)) or 0
+    if count < _FEW:
+        # One that lies in a granted folder in another comes twice.
+        ids = select(some.c.file_id).distinct()
+        return _newest(connection, ids, before, limit, key=some.c.file_id)
+    there: Select[str] = select(_FILE.file_id).where(_THERE, there_in_granted_folder(sight))
+    owners = granted_owners(connection, sight) - {sight.user_id}
+    if len(owners) > _FEW_OWNERS:
+        of_all = there.where(_FILE.owner_id != sight.user_id)
+        return _newest(connection, of_all, before, limit)
     found: list[str] = []
     for owner_id in owners:
-        of_owner = mine.where(_FILE.owner_id == owner_id)
-        found += _newest(connection, of_owner, before, limit)
+        found += _newest(connection, there.where(_FILE.owner_id == owner_id), before, limit)
     return found
 
 

@@ -32,6 +32,7 @@ stored_files = Table(
     Column("deleted_at", UtcTime),
     Index("ix_stored_files_owner_id", "owner_id", "file_id"),
     Index("ix_stored_files_owner_folder", "owner_id", "folder", "name"),
+    Index("ix_stored_files_folder_newest", "owner_id", "folder", "file_id"),
     Index("ix_stored_files_content_id", "content_id"),
     Index(
         "ix_stored_files_trash",

@@ -1,7 +1,8 @@
 """Which stored files somebody sees, as SQL: their own, and those that something is granted for.
 
-`visible` is a test of each row, for statements that find files by something else; `visible_ids`
-finds the files themselves, for somebody who sees few. `count_visible` tells which to take.
+`visible` is a test of each row, for statements that find files by something else, and
+`visible_there` one for many rows; `visible_ids` finds the files themselves, for somebody who sees
+few. `count_visible` tells which to take.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from sqlalchemy import (
     Select,
     and_,
     exists,
+    false,
     func,
     or_,
     select,
     true,
+    tuple_,
     type_coerce,
     union_all,
 )
@@ -79,12 +82,17 @@ def visible(sight: Sight) -> ColumnElement[bool]:
     return or_(_FILE.owner_id == sight.user_id, granted(sight))
 
 
+def visible_there(sight: Sight) -> ColumnElement[bool]:
+    """Return the test that a row of `stored_files`, which is not in the trash, is seen."""
+    if sight.sees_all:
+        return true()
+    mine = _FILE.owner_id == sight.user_id
+    return or_(mine, _granted_by_itself(sight), there_in_granted_folder(sight))
+
+
 def granted(sight: Sight) -> ColumnElement[bool]:
     """Return the test that something is granted for a row of `stored_files`."""
-    direct = select(grants.c.resource_id).where(
-        grants.c.grantee.in_(sight.grantees), ~grants.c.is_folder
-    )
-    return or_(_FILE.file_id.in_(direct), in_granted_folder(sight))
+    return or_(_granted_by_itself(sight), in_granted_folder(sight))
 
 
 def in_granted_folder(sight: Sight) -> ColumnElement[bool]:
@@ -104,6 +112,35 @@ def in_granted_folder(sight: Sight) -> ColumnElement[bool]:
         if sight.roots
         else ~true()
     )
+
+
+def there_in_granted_folder(sight: Sight) -> ColumnElement[bool]:
+    """Return the same of a row that is not in the trash; where roots are many it costs little.
+
+    The folder of such a file is on record, so all that lie in granted ones are found once, and each
+    row is looked up among them.
+    """
+    if sight.roots is not None:
+        return in_granted_folder(sight)
+    inner = folders.alias()
+    path, lead = (type_coerce(one, PLAIN_TEXT) for one in (inner.c.path, folders.c.path))
+    inside = (
+        _granted_folders(sight)
+        .with_only_columns(inner.c.owner_id, inner.c.path)
+        .join(inner, and_(inner.c.owner_id == folders.c.owner_id, lies))
+        for lies in (path == lead, _lies_below(path, lead))
+    )
+    lies_there = tuple_(_FILE.owner_id, _FILE.folder).in_(union_all(*inside))
+    # By itself PostgreSQL would join it, and read and sort all files for the newest of them.
+    return func.coalesce(lies_there, false())
+
+
+def granted_owners(connection: Connection, sight: Sight) -> set[str]:
+    """Return whose folders are granted."""
+    if sight.roots is not None:
+        return {owner_id for owner_id, _ in sight.roots}
+    owners = _granted_folders(sight).with_only_columns(folders.c.owner_id).distinct()
+    return set(connection.scalars(owners))
 
 
 def visible_ids(sight: Sight) -> CompoundSelect[str]:
@@ -150,6 +187,13 @@ def count_visible(connection: Connection, sight: Sight, most: int) -> int:
         return connection.scalar(select(func.count()).select_from(found.subquery())) or 0
     ids = visible_ids(sight).limit(most).subquery()
     return connection.scalar(select(func.count()).select_from(ids)) or 0
+
+
+def _granted_by_itself(sight: Sight) -> ColumnElement[bool]:
+    direct = select(grants.c.resource_id).where(
+        grants.c.grantee.in_(sight.grantees), ~grants.c.is_folder
+    )
+    return _FILE.file_id.in_(direct)
 
 
 def _granted_folders(sight: Sight) -> Select[str]:
