@@ -29,6 +29,7 @@ from haulier.catalog.filters import FileFilter, OperationFilter, Page
 from haulier.catalog.recall import Recall
 from haulier.catalog.row_security import Acting, read_keys, require_sight
 from haulier.catalog.schema import HEAD, migrate, read_version, refuse_newer
+from haulier.catalog.shared_commits import SharedCommits
 from haulier.catalog.transaction import Tx
 from haulier.catalog.users_view import UsersView
 from haulier.core.records import FileRecord, OperationRecord
@@ -51,15 +52,17 @@ class Catalog:
         self._recall = Recall(url)
         if is_sqlite(url):
             self._writer, self._reader = sqlite_writer(url), sqlite_reader(url)
-            self._write_threads = ThreadPoolExecutor(1, "catalog-writer")
-            self._read_threads = ThreadPoolExecutor(SQLITE_READERS, "catalog-reader")
+            self._commits: SharedCommits | None = SharedCommits(
+                self._writer, partial(self._within, self._writer)
+            )
+            self._threads = ThreadPoolExecutor(SQLITE_READERS, "catalog-reader")
             return
         self._writer = postgres_engine(url)
         self._reader = self._writer.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        self._write_threads = ThreadPoolExecutor(POSTGRES_CONNECTIONS, "catalog")
-        self._read_threads = self._write_threads
+        self._commits = None
+        self._threads = ThreadPoolExecutor(POSTGRES_CONNECTIONS, "catalog")
 
     @classmethod
     async def open(
@@ -85,9 +88,7 @@ class Catalog:
             await asyncio.to_thread(_check_file, Path(str(parsed.database)), create=create)
         catalog = cls(parsed, of_users)
         try:
-            await catalog._run(
-                catalog._write_threads, partial(catalog._check_schema, create=create)
-            )
+            await catalog._run(catalog._threads, partial(catalog._check_schema, create=create))
         except BaseException:
             await catalog.aclose()
             raise
@@ -103,10 +104,13 @@ class Catalog:
 
         Whatever `work` raises rolls everything back and is passed on. When the caller is
         cancelled, a transaction that has begun is still carried out. Where PostgreSQL gives
-        a transaction up for the sake of another (a deadlock), `work` is called again on a
-        new one: all that it does has to be done through its `Tx`.
+        a transaction up for the sake of another (a deadlock), or SQLite one of several that
+        share a commit, `work` is called again on a new one: all that it does has to be done
+        through its `Tx`.
         """
-        return await self._run(self._write_threads, partial(self._within, self._writer, work))
+        if self._commits is not None:
+            return await asyncio.wrap_future(self._commits.submit(work))
+        return await self._run(self._threads, partial(self._within, self._writer, work))
 
     async def read(self, work: Callable[[Tx], T], *, acting: Acting | None = None) -> T:
         """Run `work` in a thread on one snapshot; it can't write.
@@ -116,7 +120,7 @@ class Catalog:
         """
         view = None if acting is None else self._users
         if acting is None or view is None:
-            return await self._run(self._read_threads, partial(self._within, self._reader, work))
+            return await self._run(self._threads, partial(self._within, self._reader, work))
         return await self._run(view.threads, partial(view.read, acting, work))
 
     async def recall(
@@ -217,8 +221,9 @@ class Catalog:
     def _close(self) -> None:
         if self._users is not None:
             self._users.close()
-        self._write_threads.shutdown()
-        self._read_threads.shutdown()
+        if self._commits is not None:
+            self._commits.close()
+        self._threads.shutdown()
         self._recall.close()
         self._writer.dispose()
         self._reader.dispose()

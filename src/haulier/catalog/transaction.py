@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +49,10 @@ class Tx:
         It must be quick and not fail; when the process dies first it is never called.
         """
         self._afterwards.append(call)
+
+    def savepoint(self) -> AbstractContextManager[object]:
+        """Take back, when the block raises, what was done in it; for `Catalog` alone."""
+        return self._connection.begin_nested()
 
     def committed(self) -> None:
         """Do what was to be done after the commit; for `Catalog` alone."""
