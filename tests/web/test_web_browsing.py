@@ -38,9 +38,9 @@ def put(http, path, content=b"abc"):
     return answer.json()["id"]
 
 
-def picture(colour):
+def picture(colour, size=(64, 48)):
     into = io.BytesIO()
-    Image.new("RGB", (64, 48), colour).save(into, "PNG")
+    Image.new("RGB", size, colour).save(into, "PNG")
     return into.getvalue()
 
 
@@ -86,10 +86,15 @@ def test_files_are_sorted_and_shown_as_a_grid_also_the_next_time(visitors, folde
 
 def test_pictures_are_seen(visitors, http, folder):
     put(http, f"{folder}/red.png", picture("red"))
+    put(http, f"{folder}/tall.png", picture("blue", (60, 400)))
     page = visitors.signed_in(where=at(folder))
     shown = row(page, "red.png").locator("img")
     expect(shown).to_have_attribute("src", re.compile("^blob:"))
     assert shown.evaluate("async (one) => { await one.decode(); return one.naturalWidth }") > 0
+    page.get_by_role("button", name="Show as grid").click()
+    tile = page.locator(".tile")
+    expect(tile.filter(has_text="tall.png").locator("img")).to_have_js_property("complete", True)
+    assert len(set(tile.evaluate_all("all => all.map(one => one.offsetHeight)"))) == 1
 
 
 def test_a_file_is_renamed_by_its_menu(visitors, http, folder):
