@@ -10,16 +10,18 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from haulier.core.accounts import Role
 from haulier.server.app import create_app
 from haulier.server.services import open_services
 from haulier.settings import Settings
-from web_visitors import add_user
+from people import add_people
+from web_visitors import PASSWORD
 
 
 @contextmanager
 def mounted(data: Path, prefix: str) -> Iterator[str]:
     """Serve it with ann as a user; what is given is the address of the other application."""
-    add_user(data, "ann", "--role", "user")
+    add_people(data, {"ann": (Role.USER, None)}, password=PASSWORD)
     settings = Settings.load(data=data)
 
     @asynccontextmanager

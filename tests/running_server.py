@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from people import add_people, token_of
+
 HAULIER = [sys.executable, "-m", "haulier.cli.main"]
 
 
@@ -27,7 +29,7 @@ class Server:
 
     def token(self, name: str) -> str:
         if name not in self._tokens:
-            self._tokens[name] = self.run("token", "create", name).strip()
+            self._tokens[name] = token_of(self.data, name)
         return self._tokens[name]
 
     def headers(self, name: str = "ann") -> dict[str, str]:
@@ -77,10 +79,7 @@ def stop(server: Server, number: signal.Signals = signal.SIGTERM) -> int:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("server")
-    run(data, "user", "add", "ann", "--role", "user", "--quota", "200M")
-    run(data, "user", "add", "bob", "--role", "user")
-    run(data, "user", "add", "root", "--role", "admin")
-    run(data, "user", "add", "eve", "--role", "viewer")
+    add_people(data)
     running = start(data)
     yield running
     stop(running)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
-from running_server import HAULIER, Server, environment, start, stop
+from people import add_people
+from running_server import Server, start, stop
 
 # A loaded machine may take its time: nothing is decided by how fast it is.
 PATIENCE_MS = 20_000
@@ -21,26 +21,11 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 
 
-def add_user(data: Path, name: str, *options: str) -> None:
-    done = subprocess.run(
-        [*HAULIER, "user", "add", name, "--password-stdin", *options, "--data", data],
-        input=PASSWORD,
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=data,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
     """A server of the module with ann and bob, the admin root and the viewer eve."""
     data = tmp_path_factory.mktemp("web")
-    add_user(data, "ann", "--role", "user", "--quota", "200M")
-    add_user(data, "bob", "--role", "user")
-    add_user(data, "root", "--role", "admin")
-    add_user(data, "eve", "--role", "viewer")
+    add_people(data, password=PASSWORD)
     running = start(data, RATE_LIMIT_SIGN_IN="100000/minute", WEBHOOK_ALLOWED_HOSTS="127.0.0.0/8")
     yield running
     stop(running)

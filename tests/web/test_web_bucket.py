@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from haulier.core.accounts import Role
+from people import add_people
 from running_server import Server, start, stop
 from web_files import HOSTILE_SVG, film, jpeg, pdf, put, sound
-from web_visitors import add_user
+from web_visitors import PASSWORD
 
 pytestmark = pytest.mark.servers
 
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.servers
 @pytest.fixture(scope="module")
 def server(s3_server, tmp_path_factory) -> Iterator[Server]:
     data = tmp_path_factory.mktemp("web-bucket")
-    add_user(data, "ann", "--role", "user")
+    add_people(data, {"ann": (Role.USER, None)}, password=PASSWORD)
     running = start(
         data,
         DOWNLOAD_MODE="redirect",

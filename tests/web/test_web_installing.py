@@ -14,8 +14,10 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import haulier
+from haulier.core.accounts import Role
+from people import add_people
 from running_server import Server, start, stop
-from web_visitors import Visitors, add_user
+from web_visitors import PASSWORD, Visitors
 
 pytestmark = pytest.mark.servers
 
@@ -94,7 +96,7 @@ def running(tmp_path, package) -> Iterator[list[Server]]:
     """A server of that copy."""
     data = tmp_path / "data"
     data.mkdir()
-    add_user(data, "ann")
+    add_people(data, {"ann": (Role.USER, None)}, password=PASSWORD)
     begun = [start(data, PYTHONPATH=str(package))]
     yield begun
     stop(begun[-1])

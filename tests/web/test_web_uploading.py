@@ -10,9 +10,11 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
+from haulier.core.accounts import Role
+from people import add_people
 from running_server import start, stop
 from weak_line import WeakLine
-from web_visitors import PATIENCE_MS, PHONE, Visitors, add_user, sign_in
+from web_visitors import PASSWORD, PATIENCE_MS, PHONE, Visitors, sign_in
 
 pytestmark = pytest.mark.servers
 
@@ -325,7 +327,7 @@ def test_a_file_of_the_same_name_is_asked_about(visitors, http, folder, tmp_path
 
 def test_what_does_not_fit_and_what_is_not_taken_is_told_in_words(tmp_path_factory, browser):
     data = tmp_path_factory.mktemp("narrow")
-    add_user(data, "ann", "--role", "user", "--quota", "1M")
+    add_people(data, {"ann": (Role.USER, 1 << 20)}, password=PASSWORD)
     narrow = start(data, UPLOAD_ALLOWED_TYPES="image/*,text/plain")
     there = Visitors(browser, narrow.url, [])
     try:
