@@ -191,6 +191,7 @@ def main() -> None:
             contenders(server, "plain", out), rounds=arguments.rounds, env=env, cwd=folder
         )
         print_table("Nothing goes wrong (4 connections; curl has one)", costs, OURS)
+        print(f"\nload average {os.getloadavg()[0]:.2f}")
         print(f"\nCut {CUTS} times:")
         survive(server, "cut", arguments.rounds, env, folder)
         print(f"\nCut {CUTS} times and changed once:")
