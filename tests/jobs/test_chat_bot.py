@@ -100,13 +100,22 @@ async def test_of_a_long_list_it_is_told_that_only_the_first_came(
     assert "Of one link 2 files are taken; what follows was left out." in status.content
 
 
-@pytest.mark.parametrize("text", ["$download", "$download http://x y=z", "$cancel", "$cancel nope"])
-async def test_a_wrong_command_is_explained(
-    server: DiscordServer, tmp_path: Path, text: str
-) -> None:
+async def test_a_wrong_command_is_explained(server: DiscordServer, tmp_path: Path) -> None:
     async with bot(server, tmp_path):
-        await server.say(text)
-        await until(lambda: said(server, "Write|no request of yours"))
+        await server.say("$play something")  # perhaps another bot's
+        for text, told in {
+            "$download": r"Write it so: `\$download URL \[spoiler\] \[later\] \[upload=False\]`",
+            "$download http://x y=z": "^'y=z' is not understood. Behind the link may stand spoiler",
+            "$cancel": r"Write it so: `\$cancel NAME`",
+            "$cancel nope": r"^No request of yours is called 'nope'\. See `\$queue`",
+            "$downlaod http://x": r"Did you mean `\$download`\?",
+            "$help": r"`\$queue` what is under way",
+            "$help download": r"`\$download URL` a film",
+        }.items():
+            before = len(answers(server))
+            await server.say(text)
+            answer = await until(lambda before=before: answers(server)[before:], server)
+            assert re.search(told, answer[0].content), answer[0].content
 
 
 async def test_the_queue_is_shown_and_what_waits_or_runs_can_be_cancelled(
@@ -122,9 +131,10 @@ async def test_the_queue_is_shown_and_what_waits_or_runs_can_be_cancelled(
         await server.say("$queue")
         shown = await until(lambda: said(server, "under way"))
         first, second = re.findall(r"`(\w+)` (?:under way|waits)", shown.content)
-        assert f"`{second}`" in waiting.content
+        assert f"`$cancel {second}` stops it" in waiting.content
+        assert f"`{second}` waits: <{site.url}/post> for <@{USER_ID}>" in shown.content
         await server.say(f"$cancel {second}", user_id=4003)
-        await until(lambda: said(server, "no request of yours"))
+        await until(lambda: said(server, "No request of yours"))
         for name in (second, first):
             await server.say(f"$cancel {name}")
             await until(lambda name=name: said(server, f"Cancelled `{name}`"))
@@ -156,7 +166,7 @@ async def test_limits_of_persons_and_places(
     async with bot(server, tmp_path, BOT_DAILY_REQUESTS=1):
         for _ in range(2):
             await server.say(f"$download {site.url}/clip.mp4")
-        await until(lambda: said(server, "You have asked 1 times"))
+        await until(lambda: said(server, "You have asked 1 times .* ask again in 24 h"))
     async with bot(server, tmp_path, DISCORD_CHANNELS="99"):
         await server.say(f"$download {site.url}/clip.mp4")
         await until(lambda: said(server, "does not serve this channel"))

@@ -250,7 +250,8 @@ async def test_each_chat_has_files_of_its_own(server: MaxServer, tmp_path: Path)
         ("/get 1234567890123", "Write /get and the number"),
         ("/link x", "Write /link and the number"),
         ("/link 1", "no file number 1"),
-        ("/list 7", "no more files"),
+        ("/list 7", "no more files. /list shows"),
+        ("/find", "Write /find and words"),
         ("/frobnicate", "I don't know /frobnicate"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
@@ -87,14 +88,18 @@ class ChatPolicy:
             now: the time.
         """
         if self.guilds and asker.guild_id not in self.guilds:
-            return "This bot does not serve this server."
+            return "This bot does not serve this server; ask those who run it."
         if self.places and asker.place_id not in self.places:
-            return "This bot does not serve this channel."
+            return "This bot does not serve this channel; ask in which one it does."
         if self.roles and not self.roles & asker.role_ids:
-            return "You need a role that may use this bot."
+            return "You need a role that may use this bot; ask those who run it."
         recent = [moment for moment in asked_at if now - moment < _DAY]
         if len(recent) >= self.most_a_day:
-            return f"You have asked {len(recent)} times in 24 hours; try again later."
+            hours = (min(recent) + _DAY - now).total_seconds() / 3600
+            return (
+                f"You have asked {len(recent)} times in 24 hours, as often as one person may; ask "
+                f"again in {math.ceil(hours)} h."
+            )
         if recent:
             wait_s = self.cooldown_s - (now - max(recent)).total_seconds()
             if wait_s > 0:

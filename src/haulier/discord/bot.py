@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from discord.ext import commands
@@ -19,37 +18,16 @@ import discord
 from discord import app_commands
 from haulier.core.chat_requests import Asker, ChatRequest, Preferences
 from haulier.core.jobs import JobState
+from haulier.discord import words
 from haulier.discord.places import RequestPlace
+from haulier.discord.words import ANSWERS, BIN, PREFIX, PRESETS, TicketLike
 from haulier.errors import HaulierError, UsageError
 
 if TYPE_CHECKING:
     from discord.ext.commands import Context
 
 PLATFORM = "discord"
-PREFIX = "$"
-BIN = "\N{WASTEBASKET}"
-_SHORT_ID_CHARS = 6
-_MOST_SHOWN = 10
-_PRESETS = ("fast", "balanced", "quality")
-_ANSWERS = {"yes": True, "no": False}
 _log = logging.getLogger(__name__)
-
-
-class TicketLike(Protocol):
-    """A request that was taken."""
-
-    @property
-    def ticket_id(self) -> str: ...
-    @property
-    def request(self) -> ChatRequest: ...
-    @property
-    def state(self) -> JobState: ...
-    @property
-    def not_before(self) -> datetime: ...
-    @property
-    def ahead(self) -> int: ...
-    @property
-    def result(self) -> dict[str, Any] | None: ...
 
 
 class Desk(Protocol):
@@ -90,7 +68,7 @@ class DeliveryBot(commands.Bot):
         intents.message_content = True
         super().__init__(
             prefix, intents=intents, allowed_mentions=discord.AllowedMentions.none(),
-            help_command=commands.MinimalHelpCommand(),
+            help_command=None,
         )  # fmt: skip
         self.desk = desk
         self.book = book
@@ -113,16 +91,16 @@ class DeliveryBot(commands.Bot):
 
     async def on_command_error(self, context: Context[Any], error: commands.CommandError) -> None:
         """Tell what is wrong with a command."""
-        if isinstance(error, commands.CommandNotFound):
-            return
+        command, prefix = context.command, context.prefix or PREFIX
         cause = getattr(error, "original", error)
-        if isinstance(cause, HaulierError):
-            await context.reply(_sentence(cause))
-        elif isinstance(error, commands.UserInputError):
-            usage = (
-                f"{PREFIX}{context.command} {context.command.signature}" if context.command else ""
-            )
-            await context.reply(f"Write it so: `{usage}`")
+        if isinstance(error, commands.CommandNotFound):
+            answer = words.unknown(context.invoked_with or "", self.all_commands, prefix)
+            if answer is not None:
+                await context.reply(answer)
+        elif isinstance(cause, HaulierError):
+            await context.reply(words.sentence(cause))
+        elif isinstance(error, commands.UserInputError) and command is not None:
+            await context.reply(words.usage(command.name, command.signature, prefix))
         else:
             _log.error("a command failed", exc_info=error)
             await context.reply("Something went wrong; the bot's owner finds it in the log.")
@@ -134,18 +112,20 @@ class Requests(commands.Cog):
     def __init__(self, bot: DeliveryBot) -> None:
         self._bot = bot
 
-    @commands.command(name="download")
-    async def download(self, context: Context[Any], url: str, *options: str) -> None:
-        """Fetch what a link leads to into this channel.
+    @commands.command(name="help")
+    async def help(self, context: Context[Any], *_about: str) -> None:
+        """Tell what the bot can do."""
+        await context.reply(words.help_of(context.prefix or PREFIX))
 
-        `$download URL [upload=False] [spoiler] [later]`; `||URL||` is a spoiler too.
-        """
+    @commands.command(name="download", usage=words.USAGE_OF_DOWNLOAD)
+    async def download(self, context: Context[Any], url: str, *options: str) -> None:
+        """Fetch what a link leads to into this channel; `||URL||` is a spoiler too."""
         wanted = _options(options)
         spoiler = wanted["spoiler"] or url.startswith("||")
         plain = url.strip("|").strip("<>")
         asker = _asker(context.author, context.channel.id, context.guild)
         await self._bot.desk.check(PLATFORM, asker)
-        status = await context.reply("Queued…")
+        status = await context.reply(words.QUEUED)
         request = ChatRequest(
             platform=PLATFORM,
             place_id=str(context.channel.id),
@@ -181,9 +161,9 @@ class Requests(commands.Cog):
         try:
             await self._bot.desk.check(PLATFORM, asker)
         except HaulierError as error:
-            await interaction.response.send_message(_sentence(error), ephemeral=True)
+            await interaction.response.send_message(words.sentence(error), ephemeral=True)
             return
-        await interaction.response.send_message("Queued…")
+        await interaction.response.send_message(words.QUEUED)
         status = await interaction.original_response()
         request = ChatRequest(
             platform=PLATFORM,
@@ -203,9 +183,11 @@ class Requests(commands.Cog):
         try:
             ticket = await self._bot.desk.submit(request, asker, later=later)
         except HaulierError as error:
-            await status.edit(content=_sentence(error))
+            await status.edit(content=words.sentence(error))
             return
-        await _tell_place(status.edit, ticket)
+        waits = words.queued(ticket, discord.utils.utcnow(), PREFIX)
+        if waits is not None:  # else it begins at once, and tells itself how far it is
+            await status.edit(content=waits)
 
     @commands.command(name="queue")
     async def queue(self, context: Context[Any]) -> None:
@@ -215,17 +197,15 @@ class Requests(commands.Cog):
             for ticket in await self._bot.desk.waiting()
             if ticket.request.place_id == str(context.channel.id)
         ]
-        lines = [_line(ticket) for ticket in here[:_MOST_SHOWN]]
-        if len(here) > _MOST_SHOWN:
-            lines.append(f"and {len(here) - _MOST_SHOWN} more")
-        await context.reply("\n".join(lines) or "Nothing waits.")
+        now = discord.utils.utcnow()
+        await context.reply(words.queue_of(here, now, context.prefix or PREFIX))
 
-    @commands.command(name="cancel")
+    @commands.command(name="cancel", usage="NAME")
     async def cancel(self, context: Context[Any], name: str) -> None:
         """Stop a request of yours, by the name that the queue shows."""
         may_all = getattr(context.permissions, "manage_messages", False)
         stopped = await self._bot.desk.cancel(name, str(context.author.id), may_all=may_all)
-        await context.reply(f"Cancelled `{_short(stopped)}`.")
+        await context.reply(f"Cancelled `{words.short(stopped)}`.")
 
     @commands.command(name="preferences")
     async def preferences(self, context: Context[Any], *changes: str) -> None:
@@ -235,11 +215,7 @@ class Requests(commands.Cog):
         if changes:
             liked = _changed(liked, changes)
             self._bot.book.save(subject, liked)
-        answers = {value: word for word, value in _ANSWERS.items()}
-        await context.reply(
-            f"preset={liked.preset} notify={answers[liked.notify]} "
-            f"original={answers[liked.keep_original]}"
-        )
+        await context.reply(words.liked(liked, context.prefix or PREFIX))
 
     @commands.Cog.listener()
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
@@ -275,7 +251,8 @@ def _options(given: Sequence[str]) -> dict[str, bool]:
         name, _, value = one.casefold().partition("=")
         if name not in wanted or value not in {"", "true", "yes", "false", "no"}:
             raise UsageError(
-                f"{one!r} is not understood", hint="Write upload=False, spoiler or later."
+                f"{one!r} is not understood",
+                hint="Behind the link may stand spoiler, later and upload=False.",
             )
         wanted[name] = value not in {"false", "no"}
     return wanted
@@ -284,41 +261,16 @@ def _options(given: Sequence[str]) -> dict[str, bool]:
 def _changed(liked: Preferences, changes: Sequence[str]) -> Preferences:
     for one in changes:
         name, _, value = one.casefold().partition("=")
-        if name == "preset" and value in _PRESETS:
+        if name == "preset" and value in PRESETS:
             liked = dataclasses.replace(liked, preset=value)
-        elif name == "notify" and value in _ANSWERS:
-            liked = dataclasses.replace(liked, notify=_ANSWERS[value])
-        elif name == "original" and value in _ANSWERS:
-            liked = dataclasses.replace(liked, keep_original=_ANSWERS[value])
+        elif name == "notify" and value in ANSWERS:
+            liked = dataclasses.replace(liked, notify=ANSWERS[value])
+        elif name == "original" and value in ANSWERS:
+            liked = dataclasses.replace(liked, keep_original=ANSWERS[value])
         else:
             raise UsageError(
                 f"{one!r} is not understood",
-                hint=f"Write preset={', preset='.join(_PRESETS)}, notify=yes or original=yes.",
+                hint=f"Write preset=, with one of {', '.join(PRESETS)}; notify= and original= with "
+                "yes or no.",
             )
     return liked
-
-
-async def _tell_place(edit: Callable[..., Any], ticket: TicketLike) -> None:
-    if ticket.ahead == 0 and ticket.not_before <= discord.utils.utcnow():
-        return  # it begins at once, and tells itself how far it is
-    when = discord.utils.format_dt(ticket.not_before, "R")
-    waits = (
-        f"begins {when}"
-        if ticket.not_before > discord.utils.utcnow()
-        else (f"{ticket.ahead} before it")
-    )
-    await edit(content=f"Queued as `{_short(ticket)}`: {waits}.")
-
-
-def _line(ticket: TicketLike) -> str:
-    state = "under way" if ticket.state is JobState.RUNNING else "waits"
-    link = "a covered link" if ticket.request.spoiler else f"<{ticket.request.url}>"
-    return f"`{_short(ticket)}` {state}: {link}"
-
-
-def _short(ticket: TicketLike) -> str:
-    return ticket.ticket_id[-_SHORT_ID_CHARS:]
-
-
-def _sentence(error: HaulierError) -> str:
-    return f"{error.message} {error.hint or ''}".strip()

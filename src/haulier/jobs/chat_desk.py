@@ -74,7 +74,7 @@ class ChatDesk:
         asked = tx.jobs.page_of_subject(subject, state=None, before=None, limit=_MOST_LISTED)
         refusal = self._policy.refusal(asker, [job.created_at for job in asked], now)
         if refusal is not None:
-            raise ChatDenied(refusal, hint="Ask those who run the bot.")
+            raise ChatDenied(refusal, hint="")
 
     async def submit(self, request: ChatRequest, asker: Asker, *, later: bool = False) -> Ticket:
         """Take a request; it is done though this process dies.
@@ -138,7 +138,7 @@ class ChatDesk:
         if len(theirs) != 1 or not ticket_id:
             raise UnknownReference(
                 f"no request of yours is called {ticket_id!r}",
-                hint="See the queue for their names.",
+                hint="See `$queue` for their names.",
             )
         [ticket] = theirs
         task = self._running.get(ticket.ticket_id)

@@ -24,6 +24,8 @@ Each chat has files of its own."""
 NOTHING_KEPT = "Nothing is kept in this chat yet. Send a file."
 NOTHING_TO_KEEP = "There is no file in this message that could be kept."
 AGAIN = "The connection broke; it is tried again."
+NO_MORE = "There are no more files. /list shows the newest."
+NO_WORDS = "Write /find and words of the names that you look for."
 NO_LINKS = "This bot has no links to give: its files are not in a bucket. Use /get."
 
 

@@ -211,6 +211,8 @@ class MaxWork:
             return words.HELP
         if command.name == "list":
             return await self._list(chat, argument)
+        if command.name == "find" and not argument:
+            return words.NO_WORDS
         if command.name == "find":
             found = await self._shelf.newest(chat, words=argument, limit=SHOWN)
             return words.list_of(found, more=None) if found else words.none_found(argument)
@@ -236,7 +238,7 @@ class MaxWork:
         page = int(argument) if argument.isdecimal() and 0 < len(argument) < 6 else 1
         found = await self._shelf.newest(chat, skip=(page - 1) * SHOWN, limit=SHOWN + 1)
         if not found:
-            return words.NOTHING_KEPT if page <= 1 else "There are no more files."
+            return words.NOTHING_KEPT if page <= 1 else words.NO_MORE
         more = f"/list {page + 1} shows older ones." if len(found) > SHOWN else None
         return words.list_of(found[:SHOWN], more=more)
 

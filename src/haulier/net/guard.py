@@ -123,8 +123,9 @@ class AddressGuard:
         except ValueError:
             raise AddressRefused("the link is malformed", hint="Check the link.") from None
         if parts.scheme not in {"http", "https"} or not host:
+            found = f", not {parts.scheme}" if parts.scheme else ""
             raise AddressRefused(
-                f"only http and https links to a host are fetched, not {parts.scheme or 'this'!r}",
+                f"only http and https links to a host are fetched{found}",
                 hint="Give a link that begins with https:// or http://.",
             )
         if not self._is_listed(host):

@@ -23,6 +23,7 @@ from haulier import errors
 _PLAYABLE = "[protocol~='^(https?|m3u8|m3u8_native|http_dash_segments)$']"
 # What players inside chats know best comes first; the whole is H.264 in MP4 where there is one.
 _FORMATS = f"bv*{_PLAYABLE}+ba{_PLAYABLE}/b{_PLAYABLE}"
+MEDIA_HINT = "Link to the file itself, or to a page that shows a video, sound or pictures."
 _GALLERY_UNSUPPORTED = 64
 _GALLERY_SIGN_IN = 16
 _GALLERY_NOT_FOUND = 4
@@ -100,7 +101,9 @@ class YtDlp:
         if code == 0:
             return None
         if re.search(r"Unsupported URL|is not a valid URL|No video could be found", said):
-            return errors.UnsupportedMedia("no video or sound was found behind this link")
+            return errors.UnsupportedMedia(
+                "no video or sound was found behind this link", hint=MEDIA_HINT
+            )
         if re.search(r"[Ss]ign in|log ?in|[Pp]rivate|members|cookies", said):
             return errors.AccessDenied(
                 "the site shows this only to who is signed in",
@@ -141,7 +144,9 @@ class GalleryDl:
         if code == 0:
             return None
         if code > 0 and code & _GALLERY_UNSUPPORTED:
-            return errors.UnsupportedMedia("no pictures were found behind this link")
+            return errors.UnsupportedMedia(
+                "no pictures were found behind this link", hint=MEDIA_HINT
+            )
         if code > 0 and code & _GALLERY_SIGN_IN:
             return errors.AccessDenied(
                 "the site shows this only to who is signed in",

@@ -32,7 +32,7 @@ from haulier.net.links import printable
 from haulier.net.proxy import FilteringProxy
 from haulier.net.throttle import Throttle
 from haulier.transfer.download_manager import DownloadManager
-from haulier.transfer.site_tools import GalleryDl, SiteLimits, SiteTool, YtDlp
+from haulier.transfer.site_tools import MEDIA_HINT, GalleryDl, SiteLimits, SiteTool, YtDlp
 
 _WATCH_INTERVAL_S = 0.5
 _TAIL_BYTES = 16 << 10
@@ -142,7 +142,9 @@ class SiteDownloader:
                 continue
             is_cut = len(files) >= self._limits.max_files
             return FetchedLink(url=url, strategy=tool.name, files=tuple(files), is_cut=is_cut)
-        raise problem or errors.UnsupportedMedia("nothing was found behind this link")
+        raise problem or errors.UnsupportedMedia(
+            "nothing was found behind this link", hint=MEDIA_HINT
+        )
 
     async def _is_file(self, url: str) -> bool:
         """Whether the link leads to media by itself, not to a page about it."""
