@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+import stamina
 from hypothesis import HealthCheck, settings
 
 from postgres import own_postgres, postgres_url  # noqa: F401 - pytest finds fixtures by name
@@ -34,6 +35,13 @@ def pytest_configure() -> None:
         "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("untimed")
+
+
+@pytest.fixture
+def at_once():
+    """What failed for a passing reason is tried again as often as ever, but without a wait."""
+    with stamina.set_testing(True, attempts=1_000_000, cap=True):
+        yield
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

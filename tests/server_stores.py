@@ -26,7 +26,7 @@ def files_server(tmp_path_factory) -> Iterator[Server]:
 def new_account(server, name=None, **account) -> tuple[str, str]:
     """Add an account; return its name and a token."""
     name, password = name or f"u{secrets.token_hex(6)}", secrets.token_urlsafe(16)
-    with httpx2.Client(base_url=server.url) as http:
+    with httpx2.Client(base_url=server.url, timeout=60) as http:
         made = http.post(
             "/api/admin/users",
             json={"name": name, "password": password, "role": "user", **account},

@@ -19,7 +19,7 @@ from haulier.store.wrappers import Retrying
 from haulier.testing.faults import Fault, FaultProxy
 from server_stores import new_account, store_at
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("at_once")]
 
 MIB = 1 << 20
 PART = "^/tus/[0-9a-z]+$"
