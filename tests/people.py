@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from catalogs import new_sqlite
 from haulier.catalog.catalog import Catalog
 from haulier.core.accounts import Role
+from haulier.core.units import parse_size
 from haulier.files.accounts import Accounts
 from haulier.files.secret import kept_secret
 from haulier.files.tokens import Tokens
@@ -33,16 +34,21 @@ def add_people(
     *,
     password: str | None = None,
 ) -> None:
-    """Make users in a data directory whose server has not been started."""
-    new_sqlite(data / "catalog.db")
+    """Make users in a data directory, with a catalog if it has none."""
 
     async def work() -> None:
-        async with await Catalog.open(data / "catalog.db") as catalog:
+        async with await Catalog.open(new_sqlite(data / "catalog.db")) as catalog:
             accounts = Accounts(catalog)
             for name, (role, quota_bytes) in people.items():
                 await accounts.add(name, role, password=password, quota_bytes=quota_bytes)
 
     _run(work)
+
+
+def add_user(data: Path, name: str, role: str = "user", quota: str | None = None) -> None:
+    """Make a user, as `haulier user add` does."""
+    quota_bytes = None if quota is None else parse_size(quota)
+    add_people(data, {name: (Role(role), quota_bytes)})
 
 
 def token_of(data: Path, name: str) -> str:

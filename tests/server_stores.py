@@ -10,14 +10,15 @@ import httpx2
 import pytest
 
 from haulier.store.haulier import HaulierStore
-from running_server import Server, run, start, stop
+from people import add_user
+from running_server import Server, start, stop
 
 
 @pytest.fixture(scope="module")
 def files_server(tmp_path_factory) -> Iterator[Server]:
     """A server of its own process, whose accounts come and go."""
     data = tmp_path_factory.mktemp("files")
-    run(data, "user", "add", "root", "--role", "admin")
+    add_user(data, "root", "admin")
     running = start(data, RATE_LIMIT_SIGN_IN="1000000/minute")
     yield running
     stop(running)

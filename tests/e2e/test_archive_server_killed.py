@@ -13,7 +13,8 @@ import tarfile
 import httpx2
 import pytest
 
-from running_server import run, start, stop
+from people import add_user
+from running_server import start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -29,7 +30,7 @@ def free_port():
 def test_a_server_that_is_killed_loses_nothing_of_an_archive(tmp_path):
     data = tmp_path / "server"
     data.mkdir()
-    run(data, "user", "add", "ann", "--role", "user")
+    add_user(data, "ann", "user")
     server = start(data, port=free_port())
     port = int(server.url.rsplit(":", 1)[-1])
     headers = server.headers()

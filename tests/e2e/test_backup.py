@@ -15,7 +15,8 @@ import httpx2
 import pytest
 
 from catalogs import empty_postgres, second_postgres  # noqa: F401 - pytest finds fixtures by name
-from running_server import HAULIER, environment, run, start, stop
+from people import add_user
+from running_server import HAULIER, environment, start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.processes
 def data(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    run(data, "user", "add", "ann", "--role", "user", "--quota", "1G")
+    add_user(data, "ann", "user", quota="1G")
     return data
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from running_server import run, start, stop
+from people import add_user
+from running_server import start, stop
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 MIB = 1 << 20
@@ -46,7 +47,7 @@ def site(tmp_path_factory):
     """The address of nginx, and the server behind it."""
     assert shutil.which("nginx"), "`make test-programs` installs nginx"
     data, scratch = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("nginx")
-    run(data, "user", "add", "ann")
+    add_user(data, "ann")
     server = start(data, TRUSTED_PROXIES="127.0.0.1", X_ACCEL_PREFIX="/stored", LOG_LEVEL="INFO")
     port = free_port()
     file = scratch / "nginx.conf"

@@ -10,6 +10,7 @@ from contextlib import closing
 import httpx2
 import pytest
 
+from people import add_user
 from running_server import HAULIER, environment, run, start, stop
 
 PASSWORD = "correct horse battery"
@@ -19,8 +20,8 @@ TUS = {"Tus-Resumable": "1.0.0"}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     data = tmp_path_factory.mktemp("audited")
-    run(data, "user", "add", "ann")
-    run(data, "user", "add", "boss", "--role", "admin")
+    add_user(data, "ann")
+    add_user(data, "boss", "admin")
     server = start(data, TRUSTED_PROXIES="127.0.0.1")
     yield server
     stop(server)

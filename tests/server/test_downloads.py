@@ -9,7 +9,8 @@ import subprocess
 import httpx2
 import pytest
 
-from running_server import run, start, stop
+from people import add_user
+from running_server import start, stop
 
 DATA = random.Random(7).randbytes((1 << 20) + 11)
 
@@ -191,7 +192,7 @@ def test_aria2_style_parallel_ranges_make_the_file(server, url, tmp_path):
 
 
 def test_nginx_is_told_where_the_file_lies(tmp_path):
-    run(tmp_path, "user", "add", "ann")
+    add_user(tmp_path, "ann")
     server = start(tmp_path, X_ACCEL_PREFIX="/inner/")
     try:
         with httpx2.Client(base_url=server.url, headers=server.headers()) as http:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from people import add_user, token_of
 from recordings import wav
-from running_server import run, start, stop
+from running_server import start, stop
 
 MIB = 1 << 20
 TUS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
@@ -16,8 +17,8 @@ TUS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-strea
 def server(tmp_path_factory):
     # The account is made outside; the server finds it on its disk.
     prepared, data = tmp_path_factory.mktemp("prepared"), tmp_path_factory.mktemp("disk")
-    run(prepared, "user", "add", "ann")
-    token = run(prepared, "token", "create", "ann").strip()
+    add_user(prepared, "ann")
+    token = token_of(prepared, "ann")
     script = f'mount -t tmpfs -o size=24m haulier-test "$0" && cp {prepared}/* "$0" && exec "$@"'
     inside = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(data)]
     server = start(data, inside=inside)

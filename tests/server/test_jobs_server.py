@@ -17,13 +17,14 @@ from PIL import Image
 
 from haulier.testing.clamd import EICAR, EICAR_NAME, ClamDaemon
 from haulier.testing.fake_clamd import FakeClamd
-from running_server import HAULIER, environment, run, start, stop
+from people import add_user
+from running_server import HAULIER, environment, start, stop
 
 
 @pytest.fixture
 def data(tmp_path):
     for name, role in (("ann", "user"), ("bob", "user"), ("root", "admin")):
-        run(tmp_path, "user", "add", name, "--role", role)
+        add_user(tmp_path, name, role)
     return tmp_path
 
 

@@ -22,7 +22,8 @@ from haulier.files.access import topics_of
 from haulier.server import event_routes
 from haulier.server.services import open_services
 from haulier.settings import Settings
-from running_server import run, start, stop
+from people import add_user
+from running_server import start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -248,7 +249,7 @@ async def test_who_does_not_read_slows_nobody(server):
 
 
 async def test_after_a_restart_the_client_is_told_to_look_and_goes_on(tmp_path):
-    run(tmp_path, "user", "add", "ann")
+    add_user(tmp_path, "ann")
     server = start(tmp_path, CORS_ORIGINS="https://app.example")
     try:
         async with listening(server, origin="https://app.example") as socket:

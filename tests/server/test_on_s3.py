@@ -21,7 +21,8 @@ from haulier.store.base import ObjectOptions
 from haulier.store.haulier import HaulierStore
 from haulier.testing.faults import FaultProxy
 from haulier.testing.store_suite import part_of, read_all
-from running_server import HAULIER, environment, run, start, stop
+from people import add_user, token_of
+from running_server import HAULIER, environment, start, stop
 
 pytestmark = pytest.mark.servers
 MIB = 1 << 20
@@ -43,7 +44,7 @@ def settings(s3_server):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     place = tmp_path_factory.mktemp("server-on-s3")
-    run(place, "user", "add", "ann", "--role", "user")
+    add_user(place, "ann", "user")
     return place
 
 
@@ -329,7 +330,7 @@ def test_a_bucket_is_refused_where_files_lie_in_the_directory(tmp_path, settings
 
 async def test_archives_go_there_part_by_part_and_come_back_from_either_server(data, servers):
     """As `haulier upload --to https://server` does it; parts are not those of the bucket."""
-    token = run(data, "token", "create", "ann").strip()
+    token = token_of(data, "ann")
     sizes = [8 * MIB + 11, 3 * MIB, 9 * MIB, 17]
     pieces = [random.Random(size).randbytes(size) for size in sizes]
     parts, offset = [], 0

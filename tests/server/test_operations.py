@@ -13,7 +13,8 @@ import pytest
 import structlog
 
 from haulier.server.logs import configure_logs
-from running_server import HAULIER, environment, run
+from people import add_user, token_of
+from running_server import HAULIER, environment
 
 
 def samples(text):
@@ -63,7 +64,7 @@ def test_metrics_count_requests_by_route_and_bytes_of_bodies(server):
 
 @pytest.fixture
 def talkative(tmp_path):
-    run(tmp_path, "user", "add", "ann")
+    add_user(tmp_path, "ann")
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             [*HAULIER, "serve", "--port", "0", "--data", tmp_path],
@@ -95,7 +96,7 @@ def wait_for_line(log, request_id):
 
 def test_the_log_is_json_lines_with_the_id_of_the_request(talkative):
     url, data = talkative
-    token = run(data, "token", "create", "ann").strip()
+    token = token_of(data, "ann")
     headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "abc-123"}
     answer = httpx2.get(f"{url}/api/files?cursor=", params={"secret": "hush"}, headers=headers)
     assert answer.headers["x-request-id"] == "abc-123"

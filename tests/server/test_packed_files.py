@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from running_server import HAULIER, environment, run, start, stop
+from people import add_user
+from running_server import HAULIER, environment, start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -25,7 +26,7 @@ PACKS = {"COMPRESS_AT_REST": "true"}
 def data(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    run(data, "user", "add", "ann", "--role", "user")
+    add_user(data, "ann", "user")
     return data
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from running_server import run, start, stop
+from people import add_user
+from running_server import start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -17,7 +18,7 @@ PAGE = "https://app.example"
 def limited(tmp_path_factory):
     data = tmp_path_factory.mktemp("limited")
     for name in ("ann", "bob", "dan"):
-        run(data, "user", "add", name, "--quota", "1K")
+        add_user(data, name, quota="1K")
     running = start(
         data,
         RATE_LIMIT_API="6/hour",

@@ -17,15 +17,16 @@ from haulier.core.accounts import Role
 from haulier.files.accounts import Accounts
 from haulier.server.configured import tokens_of
 from haulier.settings import Settings
+from people import add_user
 from recordings import new_id, wav
-from running_server import run, start, stop
+from running_server import start, stop
 
 SHAPE = {"recording_id", "status", "upload_endpoint"}
 
 
 def prepared(data):
     for name, role in (("ann", "user"), ("bob", "user"), ("eve", "viewer")):
-        run(data, "user", "add", name, "--role", role)
+        add_user(data, name, role)
     return data
 
 

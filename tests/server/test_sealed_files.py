@@ -15,7 +15,8 @@ import httpx2
 import pytest
 from PIL import Image
 
-from running_server import HAULIER, environment, run, start, stop
+from people import add_user
+from running_server import HAULIER, environment, start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -30,7 +31,7 @@ OCTETS = {**TUS, "Content-Type": "application/offset+octet-stream"}
 def data(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    run(data, "user", "add", "ann", "--role", "user")
+    add_user(data, "ann", "user")
     return data
 
 

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from running_server import run, start, stop
+from people import add_user
+from running_server import start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -33,7 +34,7 @@ def http(server):
 def small(tmp_path_factory):
     """A server that takes files of at most 1,000 bytes."""
     data = tmp_path_factory.mktemp("small")
-    run(data, "user", "add", "ann")
+    add_user(data, "ann")
     running = start(data, HAULIER_MAX_FILE_SIZE="1000")
     with httpx2.Client(base_url=running.url, headers=running.headers()) as client:
         yield client

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 from tusclient import client as tuspy
 
+from people import add_user
 from running_server import start, stop
 
 MIB = 1 << 20
@@ -217,9 +218,8 @@ def test_two_clients_that_send_one_upload_end_with_its_bytes(server, http):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_an_upload_goes_on_after_the_server_was_ended(tmp_path, number):
-    from running_server import run
 
-    run(tmp_path, "user", "add", "ann")
+    add_user(tmp_path, "ann")
     data = content(8 * MIB, 6)
     running = start(tmp_path)
     with httpx2.Client(headers=running.headers()) as client:

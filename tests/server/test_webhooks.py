@@ -13,8 +13,9 @@ import pytest
 from haulier.core.alerts import ALERT_ABOVE, CLEAR_AT
 from haulier.core.webhooks import write_secret
 from haulier.journeys.recording.manager import OfflineAudioManager
+from people import add_user
 from recordings import new_id
-from running_server import run, start, stop
+from running_server import start, stop
 from webhook_receiver import Receiver
 
 pytestmark = pytest.mark.processes
@@ -27,7 +28,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 @pytest.fixture
 def data(tmp_path):
     for name, role in (("ann", "user"), ("root", "admin")):
-        run(tmp_path, "user", "add", name, "--role", role)
+        add_user(tmp_path, name, role)
     return tmp_path
 
 
