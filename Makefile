@@ -69,6 +69,10 @@ picture: .venv/.dev ## draw docs/images/terminal.svg and chat.png from sessions 
 	@$(BIN)/python tools/terminal_picture.py
 	@$(BIN)/python tools/chat_picture.py
 
+.PHONY: web-pictures
+web-pictures: .venv/.dev ## draw docs/pictures/web-*.png: the pages of the web app in Chromium
+	@$(BIN)/python tools/draw_web_pictures.py
+
 .PHONY: lock
 lock: ## resolve requirements*.lock again (UPGRADE=1: to the newest versions)
 	@tools/lock.sh "$$(tools/python.sh)"

@@ -1,1 +1,0 @@
-import{a,t as s,a1 as e}from"./index-be7pWYFS.js";import{V as i}from"./versions-mXDSnW8I.js";function m({file:o,close:r}){return a(e,{title:s("versions.of",{name:o.name}),close:r,children:a(i,{file:o})})}export{m as default};
