@@ -79,9 +79,17 @@ async def _serve(host: str, port: int, bytes_per_s: float, delay_s: float, tells
         finally:
             asyncio.get_running_loop().call_later(2 * delay_s, writer.close)
 
+    serving: set[Any] = set()
+
     async def take(reader: Any, writer: Any) -> None:
-        inner, out = await asyncio.open_connection(host, port)
-        await asyncio.gather(carry(reader, out, line), carry(inner, writer, None))
+        # Streams hold their reader weakly: nothing else keeps this task.
+        task = asyncio.current_task()
+        serving.add(task)
+        try:
+            inner, out = await asyncio.open_connection(host, port)
+            await asyncio.gather(carry(reader, out, line), carry(inner, writer, None))
+        finally:
+            serving.discard(task)
 
     server = await asyncio.start_server(take, "127.0.0.1", 0, limit=4 * _PIECE_BYTES)
     tells.send(server.sockets[0].getsockname()[1])
