@@ -95,10 +95,12 @@ def ask(client, offset, count):
 
 def answer(client, count, piece=64 << 10):
     """Read an answer of `count` bytes, `piece` by piece."""
-    found = b""
-    while b"\r\n\r\n" not in found:
-        found += client.recv(piece)
-    body = bytearray(found.partition(b"\r\n\r\n")[2])
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        came = client.recv(1)  # what follows may be another answer already
+        assert came, "the connection was closed"
+        head += came
+    body = bytearray()
     while len(body) < count + 2:
         came = client.recv(min(piece, count + 2 - len(body)))
         assert came, "the connection was closed"
