@@ -9,9 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/pytest --no-header
-# Each module's tests in one process; a third of the time of those with servers is waiting.
-BOTH_CORES := --numprocesses 2 --dist loadfile
-AND_WAITING := --numprocesses 3 --dist loadfile
+# Each module's tests in one process; three on two cores, as a third of the time is waiting.
+AT_ONCE := --numprocesses 3 --dist loadfile
 
 .PHONY: help
 help: ## list these targets
@@ -26,8 +25,8 @@ demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
 
 .PHONY: test
 test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
-	@$(PYTEST) $(BOTH_CORES) tests -m "not servers and not processes and not soak and not doubles"
-	@$(PYTEST) $(AND_WAITING) tests -m "(servers or processes) and not soak and not doubles"
+	@$(PYTEST) $(AT_ONCE) tests -m "not servers and not processes and not soak and not doubles"
+	@$(PYTEST) $(AT_ONCE) tests -m "(servers or processes) and not soak and not doubles"
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy, import-linter

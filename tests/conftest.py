@@ -12,7 +12,8 @@ from redis_server import own_redis, redis_link, redis_server  # noqa: F401
 from seaweed import s3_server  # noqa: F401 - pytest finds fixtures by name
 from small_disk import small_disk  # noqa: F401 - pytest finds fixtures by name
 
-# Whole folders that start programs again and again; the quick unit run leaves them out.
+# What starts programs again and again, or goes the whole way of many files; the quick unit run
+# leaves it out.
 _PROCESSES = (
     "cli",
     "e2e",
@@ -23,6 +24,11 @@ _PROCESSES = (
     "transfer/sessions/test_killed.py",
     "transfer/test_move.py",
     "catalog/test_catalog_processes.py",
+    "catalog/test_catalog_search.py",
+    "journeys/test_importing.py",
+    "journeys/test_restore.py",
+    "journeys/test_upload.py",
+    "journeys/test_verify.py",
 )
 
 
