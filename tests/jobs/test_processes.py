@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -61,18 +62,29 @@ def test_of_another_machine_nothing_is_known(part):
     assert not has_ended("/".join(name))
 
 
-def test_a_name_with_brackets_and_spaces_is_read(tmp_path):
-    """The program of a process may be called anything; proc(5)."""
+@pytest.fixture
+def listed(tmp_path):
+    """A list of processes that can be written to, and how names of processes in it begin."""
     (tmp_path / "sys/kernel/random").mkdir(parents=True)
     (tmp_path / "sys/kernel/random/boot_id").write_text("b\n")
     (tmp_path / "self/ns").mkdir(parents=True)
     (tmp_path / "self/ns/pid").touch()
-    inode = (tmp_path / "self/ns/pid").stat().st_ino
-    (tmp_path / "7").mkdir()
+    return tmp_path, f"b/{(tmp_path / 'self/ns/pid').stat().st_ino}"
+
+
+def test_a_name_with_brackets_and_spaces_is_read(listed):
+    """The program of a process may be called anything; proc(5)."""
+    proc, here = listed
+    (proc / "7").mkdir()
     fields = " ".join(str(number) for number in range(4, 30))
-    (tmp_path / "7/stat").write_text(f"7 (a) Z (b) S {fields}\n")
-    assert not has_ended(f"b/{inode}/7/22", tmp_path)
-    assert has_ended(f"b/{inode}/7/23", tmp_path)
+    (proc / "7/stat").write_text(f"7 (a) Z (b) S {fields}\n")
+    assert not has_ended(f"{here}/7/22", proc)
+    assert has_ended(f"{here}/7/23", proc)
+
+
+def test_one_that_is_hidden_has_not_ended(listed):
+    proc, here = listed
+    assert not has_ended(f"{here}/{os.getpid()}/1", proc)
 
 
 def test_without_a_list_of_processes_none_has_a_name(tmp_path):

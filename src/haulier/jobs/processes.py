@@ -29,7 +29,19 @@ def has_ended(worker: str, proc: Path = _PROC) -> bool:
         return False
     pid, _, began = process.partition("/")
     state = _state(proc, int(pid))
-    return state is None or state[0] in _GONE or state[1] != began
+    if state is None:  # another user's may be hidden; proc(5), hidepid
+        return not _exists(int(pid))
+    return state[0] in _GONE or state[1] != began
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _here(proc: Path) -> str | None:
