@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from people import add_people, token_of
@@ -74,6 +77,34 @@ def stop(server: Server, number: signal.Signals = signal.SIGTERM) -> int:
     assert server.process.stdout is not None
     server.process.stdout.close()
     return code
+
+
+@asynccontextmanager
+async def served(
+    data: Path, number: signal.Signals = signal.SIGTERM, **settings: str
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """Serve `data` while the block runs, to a client of ann's; `number` ends the server."""
+    server = await asyncio.to_thread(lambda: start(data, **settings))
+    headers = await asyncio.to_thread(server.headers)
+    try:
+        async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http:
+            yield http
+    finally:
+        await asyncio.to_thread(stop, server, number)
+
+
+def haulier(
+    data: Path, *arguments: str | Path, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command on a data directory, from the directory above it, whatever it comes to."""
+    return subprocess.run(
+        [*HAULIER, *arguments, "--data", data],
+        capture_output=True,
+        text=True,
+        env={**environment(), **settings},
+        cwd=data.parent,
+        timeout=100,
+    )
 
 
 @pytest.fixture(scope="module")

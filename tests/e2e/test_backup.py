@@ -9,14 +9,13 @@ import random
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
 
 from catalogs import empty_postgres, second_postgres  # noqa: F401 - pytest finds fixtures by name
 from people import add_user
-from running_server import HAULIER, environment, start, stop
+from running_server import environment, haulier, served, start, stop
 
 pytestmark = pytest.mark.processes
 
@@ -27,28 +26,6 @@ def data(tmp_path):
     data.mkdir()
     add_user(data, "ann", "user", quota="1G")
     return data
-
-
-@asynccontextmanager
-async def served(data, number=signal.SIGTERM, **settings):
-    server = await asyncio.to_thread(lambda: start(data, **settings))
-    headers = await asyncio.to_thread(server.headers)
-    try:
-        async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http:
-            yield http
-    finally:
-        await asyncio.to_thread(stop, server, number)
-
-
-def haulier(data, *arguments, **settings):
-    return subprocess.run(
-        [*HAULIER, *arguments, "--data", data],
-        capture_output=True,
-        text=True,
-        env={**environment(), **settings},
-        cwd=data.parent,
-        timeout=100,
-    )
 
 
 async def ok(data, *arguments, **settings):

@@ -8,13 +8,12 @@ import io
 import signal
 import subprocess
 import zipfile
-from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
 
 from people import add_user
-from running_server import HAULIER, environment, start, stop
+from running_server import haulier, served
 
 pytestmark = pytest.mark.processes
 
@@ -30,26 +29,8 @@ def data(tmp_path):
     return data
 
 
-@asynccontextmanager
-async def served(data, **settings):
-    server = await asyncio.to_thread(lambda: start(data, **settings))
-    headers = await asyncio.to_thread(server.headers)
-    try:
-        async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http:
-            yield http
-    finally:
-        await asyncio.to_thread(stop, server, signal.SIGKILL)
-
-
-def haulier(data, *arguments, **settings):
-    return subprocess.run(
-        [*HAULIER, *arguments, "--data", data],
-        capture_output=True,
-        text=True,
-        env={**environment(), **settings},
-        cwd=data.parent,
-        timeout=100,
-    )
+def served_until_killed(data, **settings):
+    return served(data, signal.SIGKILL, **settings)
 
 
 async def put_packed(data, http, content=DATA, name="a.txt"):
@@ -68,7 +49,7 @@ def let_plain_ones_go(data):
 
 async def test_each_way_out_gives_what_came_in(data):
     settings = {**PACKS, "X_ACCEL_PREFIX": "/inner", "DOWNLOAD_MODE": "redirect"}
-    async with served(data, **settings) as http:
+    async with served_until_killed(data, **settings) as http:
         stored, path = await put_packed(data, http)
         place = f"/api/files/{stored['id']}/download"
         # nginx opens it a moment later: what is about to go is not named to it.
@@ -106,7 +87,7 @@ async def test_each_way_out_gives_what_came_in(data):
 
 
 async def test_curl_goes_on_with_a_packed_file_in_pieces(data, tmp_path):
-    async with served(data, **PACKS) as http:
+    async with served_until_killed(data, **PACKS) as http:
         stored, _ = await put_packed(data, http)
         let_plain_ones_go(data)
         url = f"{http.base_url}/api/files/{stored['id']}/download".replace("//api", "/api")
@@ -126,7 +107,7 @@ async def test_curl_goes_on_with_a_packed_file_in_pieces(data, tmp_path):
 
 
 async def test_damage_is_told_and_no_wrong_byte_is_sent(data):
-    async with served(data, **PACKS) as http:
+    async with served_until_killed(data, **PACKS) as http:
         stored, path = await put_packed(data, http)
         let_plain_ones_go(data)
         altered = bytearray(path.read_bytes())
@@ -146,12 +127,12 @@ async def test_damage_is_told_and_no_wrong_byte_is_sent(data):
 
 
 async def test_what_is_packed_is_read_without_the_setting_and_removed_with_the_file(data):
-    async with served(data, **PACKS) as http:
+    async with served_until_killed(data, **PACKS) as http:
         stored, path = await put_packed(data, http)
         # Another version, and then both of them go.
         newer, other = await put_packed_version(data, http)
         let_plain_ones_go(data)
-    async with served(data) as http:
+    async with served_until_killed(data) as http:
         place = f"/api/files/{stored['id']}/download"
         assert (await http.get(place)).content == DATA + b"more"
         first = await http.get(place, params={"version": 1})
@@ -173,7 +154,7 @@ async def put_packed_version(data, http):
 
 async def test_a_backup_holds_what_is_packed_and_knows_damage_in_it(data, tmp_path):
     target, again = tmp_path / "backup", tmp_path / "again"
-    async with served(data, **PACKS) as http:
+    async with served_until_killed(data, **PACKS) as http:
         stored, path = await put_packed(data, http)
         # Both lie there: it is taken as it was.
         assert (await asyncio.to_thread(haulier, data, "backup", target)).returncode == 0
@@ -184,7 +165,7 @@ async def test_a_backup_holds_what_is_packed_and_knows_damage_in_it(data, tmp_pa
         assert [one.name for one in (target / "data" / "files").glob("*/*")] == [path.name]
     assert haulier(data, "backup", target, "--verify").returncode == 0
     assert haulier(again, "restore-server", target).returncode == 0
-    async with served(again) as http:
+    async with served_until_killed(again) as http:
         assert (await http.get(f"/api/files/{stored['id']}/download")).content == DATA
     altered = bytearray(path.read_bytes())
     altered[1000] ^= 1

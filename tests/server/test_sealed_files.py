@@ -7,16 +7,13 @@ import io
 import os
 import random
 import signal
-import subprocess
 from base64 import b64encode
-from contextlib import asynccontextmanager
 
-import httpx2
 import pytest
 from PIL import Image
 
 from people import add_user
-from running_server import HAULIER, environment, start, stop
+from running_server import haulier, served
 
 pytestmark = pytest.mark.processes
 
@@ -35,27 +32,8 @@ def data(tmp_path):
     return data
 
 
-@asynccontextmanager
-async def served(data, number=signal.SIGTERM, **settings):
-    settings = {"ENCRYPTION_KEY": OLD, **settings}
-    server = await asyncio.to_thread(lambda: start(data, **settings))
-    headers = await asyncio.to_thread(server.headers)
-    try:
-        async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http:
-            yield http
-    finally:
-        await asyncio.to_thread(stop, server, number)
-
-
-def haulier(data, *arguments, **settings):
-    return subprocess.run(
-        [*HAULIER, *arguments, "--data", data],
-        capture_output=True,
-        text=True,
-        env={**environment(), **settings},
-        cwd=data.parent,
-        timeout=100,
-    )
+def sealed(data, number=signal.SIGTERM, **settings):
+    return served(data, number, **{"ENCRYPTION_KEY": OLD, **settings})
 
 
 def plain_ones(data, marker=MARKER):
@@ -125,7 +103,7 @@ async def newest(http):
 
 @pytest.mark.parametrize("send", [by_put, by_chunks, by_tus, by_joined_tus])
 async def test_each_way_in_seals_and_each_way_out_opens(data, send):
-    async with served(data, X_ACCEL_PREFIX="/inner", DOWNLOAD_MODE="redirect") as http:
+    async with sealed(data, X_ACCEL_PREFIX="/inner", DOWNLOAD_MODE="redirect") as http:
         file_id = await send(http)
         assert await content_of(http, file_id) == DATA
         for span in ((0, 0), (65_535, 65_536), (70_000, 200_000), (len(DATA) - 1, len(DATA) - 1)):
@@ -147,13 +125,13 @@ async def test_each_way_in_seals_and_each_way_out_opens(data, send):
 
 
 async def test_an_upload_under_way_is_sealed_and_goes_on_after_a_kill(data):
-    async with served(data, signal.SIGKILL) as http:
+    async with sealed(data, signal.SIGKILL) as http:
         made = await http.post("/tus/", headers={**TUS, "Upload-Length": str(len(DATA))})
         place = "/tus/" + made.headers["location"].rpartition("/")[2]
         headers = {**OCTETS, "Upload-Offset": "0"}
         await http.patch(place, content=DATA[:99_999], headers=headers)
     assert plain_ones(data) == []
-    async with served(data) as http:
+    async with sealed(data) as http:
         assert (await http.head(place, headers=TUS)).headers["upload-offset"] == "99999"
         headers = {**OCTETS, "Upload-Offset": "99999"}
         assert (await http.patch(place, content=DATA[99_999:], headers=headers)).status_code == 204
@@ -166,7 +144,7 @@ async def test_pictures_are_made_of_sealed_files_and_no_copy_stays(data):
     leftover = data / "cache" / "thumbnails" / ".source-of-a-killed-one"
     leftover.parent.mkdir(parents=True)
     leftover.write_bytes(out.getvalue())
-    async with served(data) as http:
+    async with sealed(data) as http:
         file_id = (await http.put("/api/content/a.jpg", content=out.getvalue())).json()["id"]
         while (answer := await http.get(f"/api/files/{file_id}/thumbnail")).status_code != 200:
             await asyncio.sleep(0.05)
@@ -175,23 +153,23 @@ async def test_pictures_are_made_of_sealed_files_and_no_copy_stays(data):
 
 
 async def test_a_new_key_takes_the_place_of_the_old_one(data):
-    async with served(data) as http:
+    async with sealed(data) as http:
         first = await by_put(http)
     both = {"ENCRYPTION_KEY": NEW, "ENCRYPTION_OLD_KEYS": OLD}
-    async with served(data, **both) as http:
+    async with sealed(data, **both) as http:
         assert await content_of(http, first) == DATA
         second = (await http.put("/api/content/b.bin", content=DATA[1:])).json()["id"]
         rotated = await asyncio.to_thread(haulier, data, "rotate-keys", **both)
         assert rotated.returncode == 0, rotated.stderr
         assert rotated.stderr.startswith("1 keys")
         assert await content_of(http, first) == DATA
-    async with served(data, ENCRYPTION_KEY=NEW) as http:
+    async with sealed(data, ENCRYPTION_KEY=NEW) as http:
         assert await content_of(http, first) == DATA
         assert await content_of(http, second) == DATA[1:]
 
 
 async def test_without_its_key_no_server_starts_and_the_key_is_not_told(data, tmp_path):
-    async with served(data) as http:
+    async with sealed(data) as http:
         await by_put(http)
     (tmp_path / "key").write_bytes(os.urandom(32))
     for settings, words in (
@@ -212,12 +190,12 @@ async def test_without_its_key_no_server_starts_and_the_key_is_not_told(data, tm
 
 async def test_a_backup_of_sealed_files_is_sealed(data, tmp_path):
     target, again = tmp_path / "backup", tmp_path / "again"
-    async with served(data) as http:
+    async with sealed(data) as http:
         file_id = await by_put(http)
         made = await asyncio.to_thread(haulier, data, "backup", target)
         assert made.returncode == 0, made.stderr
     assert plain_ones(target) == []
     assert haulier(data, "backup", target, "--verify").returncode == 0
     assert haulier(again, "restore-server", target).returncode == 0
-    async with served(again) as http:
+    async with sealed(again) as http:
         assert await content_of(http, file_id) == DATA
