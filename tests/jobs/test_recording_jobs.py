@@ -25,6 +25,8 @@ from recordings import new_id, wav
 
 pytestmark = pytest.mark.processes
 
+_GOING_ON = {JobState.PENDING, JobState.RUNNING}
+
 
 class Place:
     def __init__(self, catalog, manager, jobs, runner, bell):
@@ -40,11 +42,9 @@ class Place:
         task = asyncio.create_task(self.runner.run())
         try:
             async with asyncio.timeout(60):
-                while True:
-                    found = await self.manager.get_recording("ann", recording.recording_id)
-                    if found.status in {"completed", "failed"}:
-                        return found
+                while any(job.state in _GOING_ON for job in await self.jobs_of(recording)):
                     await asyncio.sleep(0.02)
+            return await self.manager.get_recording("ann", recording.recording_id)
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):

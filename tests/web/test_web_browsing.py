@@ -236,6 +236,20 @@ def test_all_of_it_is_done_by_the_keyboard_alone(visitors, http, folder):
     assert len(http.get("/api/files", params={"folder": folder}).json()["items"]) == 2
 
 
+def test_what_is_typed_at_once_is_typed_into_the_dialog(visitors, folder):
+    page = visitors.signed_in(where=at(folder))
+    expect(row(page, "apple.txt")).to_be_visible()
+    focused = page.get_by_role("grid").evaluate("""async grid => {
+        grid.focus();
+        grid.dispatchEvent(new KeyboardEvent("keydown", {key: "End", bubbles: true}));
+        for (let n = 0; n < 20; n += 1) await null;
+        grid.dispatchEvent(new KeyboardEvent("keydown", {key: "F2", bubbles: true}));
+        for (let n = 0; n < 20; n += 1) await null;
+        return [document.activeElement.tagName, document.activeElement.value];
+    }""")
+    assert focused == ["INPUT", "cherry.txt"]
+
+
 def test_a_long_press_selects_and_taps_go_on(visitors, folder):
     page = visitors.signed_in(where=at(folder), **PHONE)
     expect(row(page, "apple.txt")).to_be_visible()

@@ -206,7 +206,7 @@ function keyed(event: KeyboardEvent, { listing, selection, columns, open }: Keye
   };
   const to = steps[event.key];
   if (to !== undefined) {
-    void listing.reach(to + 1).then(() => selection.move(to, event.shiftKey));
+    void selection.go(to, event.shiftKey);
     return true;
   }
   if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey)) {
@@ -225,7 +225,8 @@ function keyed(event: KeyboardEvent, { listing, selection, columns, open }: Keye
     F10: () => document.querySelector<HTMLElement>(`#${domId(item)} .more button`)?.click(),
   };
   const run = doing[event.key];
-  run?.();
+  // What it would be done with is not known before.
+  if (!selection.isLoading) run?.();
   return run !== undefined;
 }
 

@@ -6,6 +6,7 @@ export class Selection {
   readonly ids = signal<ReadonlySet<string>>(new Set());
   readonly at = signal(0);
   private anchor = 0;
+  private waiting = 0;
 
   constructor(private readonly listing: Listing) {}
 
@@ -33,7 +34,18 @@ export class Selection {
     this.at.value = index;
   }
 
-  move(index: number, extending: boolean): void {
+  /** Whether what was gone to, or is to be selected, is still being loaded. */
+  get isLoading(): boolean {
+    return this.waiting > 0;
+  }
+
+  /** Move once what is there has been loaded. */
+  async go(index: number, extending: boolean): Promise<void> {
+    await this.loaded(index + 1);
+    this.move(index, extending);
+  }
+
+  private move(index: number, extending: boolean): void {
     const to = Math.max(0, Math.min(index, this.listing.items.value.length - 1));
     if (extending) {
       this.extend(to);
@@ -44,8 +56,14 @@ export class Selection {
 
   /** Everything, also what is not loaded yet. */
   async all(): Promise<void> {
-    await this.listing.reach(Number.POSITIVE_INFINITY);
+    await this.loaded(Number.POSITIVE_INFINITY);
     this.ids.value = new Set(this.listing.items.value.map(idOf));
+  }
+
+  private async loaded(count: number): Promise<void> {
+    this.waiting += 1;
+    await this.listing.reach(count);
+    this.waiting -= 1;
   }
 
   /** Forget what is not there any more. */

@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useId, useRef, useState } from "preact/hooks";
 import { inWords } from "../errors";
 import { t } from "../strings";
 import { Button } from "./button";
@@ -45,7 +45,7 @@ interface DialogProps {
 export function Dialog({ title, close, children, buttons, wide, onSubmit }: DialogProps): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
   const name = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current;
     const before = document.activeElement;
     dialog?.showModal();
@@ -133,7 +133,7 @@ function TextDialog({ title, label, confirm, value = "", selected, hint, run, cl
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const [field, told] = [useId(), useId()];
-  useEffect(() => {
+  useLayoutEffect(() => {
     input.current?.focus();
     input.current?.setSelectionRange(0, selected ?? value.length);
   }, []);

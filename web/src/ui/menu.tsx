@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useId, useRef, useState } from "preact/hooks";
 import { Button } from "./button";
 import { Icon, type IconName } from "./icons";
 
@@ -29,7 +29,7 @@ export function Menu({ label, icon, items, bare = true, look = "quiet", outOfOrd
   const id = useId();
   const button = (): HTMLButtonElement | null | undefined => box.current?.querySelector("button");
   const entries = (): HTMLButtonElement[] => [...(box.current?.querySelectorAll<HTMLButtonElement>("[role^=menuitem]") ?? [])];
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return;
     entries()[0]?.focus();
     const outside = (event: Event): void => {

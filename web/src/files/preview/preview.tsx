@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useId, useRef, useState } from "preact/hooks";
 import type { FileMetadata } from "../../api/types";
 import { account } from "../../api/session";
 import { Details } from "../../details/details";
@@ -25,7 +25,7 @@ export default function Preview({ file, close, previous, next }: PreviewProps): 
   const element = useRef<HTMLDialogElement>(null);
   const [detailed, setDetailed] = useState(false);
   const name = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current;
     const before = document.activeElement;
     dialog?.showModal();
