@@ -196,6 +196,24 @@ def test_the_service_worker_wakes_the_page_when_the_network_is_back(visitors, se
     assert len(on_server(server, "ann", "Woken")) == 1
 
 
+def test_the_browser_is_asked_to_wait_for_the_network_only_where_there_is_none(visitors, network):
+    """It would tell of one that is there at once, and each attempt would follow on the last."""
+    page = visitors.open(base_url=network.url)
+    page.add_init_script(
+        "globalThis.asked = []; SyncManager.prototype.register = async (tag) => asked.push(tag);"
+    )
+    page.goto("/#/record")
+    sign_in(page, "ann")
+    expect(page.get_by_role("heading", name="Record", level=1)).to_be_visible()
+    page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    network.most_bytes = 0
+    record(page, "Kept waiting")
+    expect(row(page, "Kept waiting")).to_contain_text("Tried again soon")
+    assert page.evaluate("asked") == []
+    page.context.set_offline(True)
+    until(page, lambda: page.evaluate("asked") != [])
+
+
 def test_a_recording_goes_on_while_one_looks_elsewhere(visitors):
     page = visitors.signed_in("eve", "/#/record")
     begin(page, "Elsewhere")

@@ -108,6 +108,8 @@ function show(recording: Recording | null, share: number): void {
 }
 
 async function askForWakeUp(): Promise<void> {
+  // With a network it would come at once, again and again, while the server can't be reached.
+  if (navigator.onLine) return;
   const registration = await navigator.serviceWorker?.getRegistration();
   const sync = (registration as { sync?: { register(tag: string): Promise<void> } } | undefined)?.sync;
   await sync?.register("recordings").catch(() => undefined);

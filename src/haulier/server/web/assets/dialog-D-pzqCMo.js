@@ -1,1 +1,0 @@
-import{a,t as s,a1 as e}from"./index-upPwgLlr.js";import{V as i}from"./versions-Cj4w2Cbq.js";function m({file:o,close:r}){return a(e,{title:s("versions.of",{name:o.name}),close:r,children:a(i,{file:o})})}export{m as default};
