@@ -11,6 +11,11 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/pytest --no-header
 # Each module's tests in one process; three on two cores, as a third of the time is waiting.
 AT_ONCE := --numprocesses 3 --dist loadfile
+UNIT := not servers and not processes and not soak and not doubles
+REAL := (servers or processes) and not soak and not doubles
+# What failed beside the others is run once more, alone, and told: a machine that was too busy is
+# no error of the program. What fails again fails the run.
+ALONE := --last-failed --last-failed-no-failures none --maxfail 1
 
 .PHONY: help
 help: ## list these targets
@@ -25,8 +30,8 @@ demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
 
 .PHONY: test
 test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
-	@$(PYTEST) $(AT_ONCE) tests -m "not servers and not processes and not soak and not doubles"
-	@$(PYTEST) $(AT_ONCE) tests -m "(servers or processes) and not soak and not doubles"
+	@$(PYTEST) $(AT_ONCE) tests -m "$(UNIT)" || { [ $$? = 1 ] && $(PYTEST) $(ALONE) tests -m "$(UNIT)"; }
+	@$(PYTEST) $(AT_ONCE) tests -m "$(REAL)" || { [ $$? = 1 ] && $(PYTEST) $(ALONE) tests -m "$(REAL)"; }
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy, import-linter
