@@ -22,7 +22,7 @@ import urllib.request
 from email.utils import formatdate
 from pathlib import Path
 
-from measure import Contender, Cost, compare, print_table, run_once
+from measure import Contender, Cost, compare, print_table, run_once, settle
 
 CUTS = 5
 OURS = "haulier fetch"
@@ -151,6 +151,7 @@ def survive(server: Server, way: str, rounds: int, env: dict[str, str], folder: 
     for contender in contenders(server, way, out):
         for _ in range(rounds):
             contender.prepare()
+            settle()
             cost: Cost | None = None
             try:
                 cost = run_once(contender.command, env=env, cwd=folder)

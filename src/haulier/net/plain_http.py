@@ -1,8 +1,9 @@
 """GET without TLS, for large bodies: what comes is written straight from one small buffer.
 
-A fast download spends most of its time copying bytes from one object into the next, and from
-memory that has left the processor's cache meanwhile. Here a thread receives a block and writes it
-on, again and again while there is more. It speaks as much HTTP/1.1 as a GET needs: announced
+A fast download spends most of its time copying bytes from one object into the next. Here one
+thread receives what a connection has, writes it on, and goes to the next; large blocks, as a file
+system takes those at a smaller price. Several threads would wait for each other: only one of them
+runs Python, and only one writes into a file. It speaks as much HTTP/1.1 as a GET needs: announced
 lengths, chunks, bodies that end with their connection, and connections that are used again.
 """
 
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -20,11 +22,10 @@ from haulier.core.http_head import HttpHead, get_request, parse_chunk_size, pars
 from haulier.net.guard import AddressGuard, resolve_allowed
 from haulier.net.threads import in_thread
 
-STEP_BYTES = 1 << 20
+STEP_BYTES = 2 << 20
 MAX_CONNECTIONS = 32
 
-# Small enough to be in the processor's cache when it is written.
-_BLOCK_BYTES = 64 << 10
+_HEAD_BYTES = 64 << 10
 _MOST_HEAD_BYTES = 32 << 10
 _MOST_IDLE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
@@ -59,12 +60,14 @@ class PlainConnections:
         self._stall_timeout_s = stall_timeout_s
         self._idle: list[_Connection] = []
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._receiver = _Receiver()
 
     def close(self) -> None:
         """Close the connections that wait for a next request."""
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+        self._receiver.close()
 
     @asynccontextmanager
     async def get(
@@ -142,7 +145,7 @@ class PlainConnections:
             raise errors.TimedOut(f"{what}: no connection to {host}") from None
         except OSError as exc:
             raise errors.ConnectionLost(f"{what}: {exc.strerror or exc}") from exc
-        return _Connection(connected, origin, self._stall_timeout_s)
+        return _Connection(connected, origin, self._stall_timeout_s, self._receiver)
 
 
 class PlainAnswer:
@@ -162,7 +165,7 @@ class PlainAnswer:
 
     async def pass_to(self, write: Write) -> AsyncGenerator[int]:
         """Have the body written as it comes, and yield how many bytes that were each time: about
-        1 MiB where it comes fast.
+        2 MiB where it comes fast.
 
         Args:
             write: called with block after block, perhaps in a thread; what it is given is good for
@@ -234,16 +237,65 @@ def _failures(what: str, stall_timeout_s: float) -> Iterator[None]:
         raise errors.ConnectionLost(f"{what}: {exc}") from None
 
 
-class _Connection:
-    """A socket and the buffer that it fills."""
+class _Receiver:
+    """The thread that takes in large bodies, and its buffer; both are there from the first one."""
 
-    def __init__(self, connected: socket.socket, origin: Origin, stall_timeout_s: float) -> None:
+    def __init__(self) -> None:
+        self._thread: ThreadPoolExecutor | None = None
+        self._view = memoryview(b"")
+
+    def close(self) -> None:
+        """Have the thread end when it is done; the next body begins another."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+        self._thread, self._view = None, memoryview(b"")
+
+    async def drain(
+        self, first: memoryview, connected: socket.socket, write: Write, most_bytes: int
+    ) -> int:
+        """Write `first`, and on while there is more; return how many bytes that were."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "haulier-receives")
+            self._view = memoryview(bytearray(STEP_BYTES))
+        view = self._view
+        return await in_thread(
+            lambda _: _drain(first, connected, view, write, most_bytes), self._thread
+        )
+
+
+def _drain(
+    first: memoryview, connected: socket.socket, view: memoryview, write: Write, most_bytes: int
+) -> int:
+    write(first)
+    passed = len(first)
+    # What fails here fails the next time as well.
+    with contextlib.suppress(OSError):
+        while passed < most_bytes:
+            count = connected.recv_into(view[: most_bytes - passed])
+            if count == 0:
+                break
+            write(view[:count])
+            passed += count
+    return passed
+
+
+class _Connection:
+    """A socket and the buffer of what came of it first."""
+
+    def __init__(
+        self,
+        connected: socket.socket,
+        origin: Origin,
+        stall_timeout_s: float,
+        receiver: _Receiver,
+    ) -> None:
         self.origin = origin
         self.stall_timeout_s = stall_timeout_s
         self.has_answered = False
         self._loop = asyncio.get_running_loop()
         self._socket = connected
-        self._buffer = bytearray(_BLOCK_BYTES)
+        self._receiver = receiver
+        self._buffer = bytearray(_HEAD_BYTES)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._used_at = self._loop.time()
@@ -307,29 +359,12 @@ class _Connection:
         """Have what is there written, at most so many bytes; 0 once the connection has ended."""
         if self.is_empty and not await self._receive():
             return 0
-        if most_bytes <= self._end - self._start:
-            return self._write(write, most_bytes)
-        return await in_thread(lambda _: self._drain(write, min(most_bytes, STEP_BYTES)))
-
-    def _write(self, write: Write, most_bytes: int) -> int:
-        block = self._view[self._start : min(self._end, self._start + most_bytes)]
-        write(block)
-        self._start += len(block)
-        return len(block)
-
-    def _drain(self, write: Write, most_bytes: int) -> int:
-        """Write block after block while there are any: in a thread, since the disk may be slow."""
-        count = self._write(write, most_bytes)
-        # What fails here fails the next time as well.
-        with contextlib.suppress(OSError):
-            while count < most_bytes:
-                self._start = self._end = 0
-                room = self._view[: most_bytes - count]
-                self._end = self._socket.recv_into(room)
-                if self._end == 0:
-                    break
-                count += self._write(write, most_bytes - count)
-        return count
+        first = self._view[self._start : min(self._end, self._start + most_bytes)]
+        self._start += len(first)
+        if len(first) == most_bytes:
+            write(first)
+            return most_bytes
+        return await self._receiver.drain(first, self._socket, write, min(most_bytes, STEP_BYTES))
 
     async def _receive(self) -> bool:
         """Take in what has come, at least a byte; False once the connection has ended."""
