@@ -35,6 +35,12 @@ def new_sqlite(path):
     return path
 
 
+def with_catalog(data):
+    """Return `data`, a server's directory, with a catalog without rows in it."""
+    new_sqlite(data / "catalog.db")
+    return data
+
+
 @contextmanager
 def new_database(postgres_url, template="template1"):
     name = f"test_{secrets.token_hex(8)}"

@@ -8,8 +8,9 @@ from datetime import timedelta
 import httpx2
 import pytest
 
+from app_in_process import app_with
+from catalogs import with_catalog
 from haulier.core.accounts import Role
-from haulier.server.app import create_app
 from haulier.server.services import open_services
 from haulier.settings import Settings
 
@@ -22,11 +23,11 @@ async def admin(tmp_path, monkeypatch):
     """Return a client of a server whose requests are an admin's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RATE_LIMIT_SIGN_IN", "1000/second")
-    settings = Settings.load(data=tmp_path)
+    settings = Settings.load(data=with_catalog(tmp_path))
     async with open_services(settings) as services:
         root = await services.accounts.add("root", Role.ADMIN)
         token = services.tokens.issue(root, timedelta(hours=1))
-        transport = httpx2.ASGITransport(app=create_app(settings, services))
+        transport = httpx2.ASGITransport(app=app_with(services))
         async with httpx2.AsyncClient(
             transport=transport,
             base_url="http://x/api/admin",

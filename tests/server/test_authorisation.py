@@ -11,6 +11,8 @@ import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import Route
 
+from app_in_process import app_with
+from catalogs import with_catalog
 from haulier.core.accounts import Role
 from haulier.core.jobs import JobState, new_job
 from haulier.core.records import utc_now
@@ -385,9 +387,9 @@ async def world(tmp_path, monkeypatch):
     monkeypatch.setenv("RATE_LIMIT_SIGN_IN", "1000/second")
     monkeypatch.setenv("DURABILITY", "none")
     monkeypatch.setenv("WEBHOOK_ALLOWED_HOSTS", "127.0.0.1")  # where nobody listens
-    settings = Settings.load(data=tmp_path)
+    settings = Settings.load(data=with_catalog(tmp_path))
     async with open_services(settings) as services:
-        made = World(create_app(settings, services))
+        made = World(app_with(services))
         yield await made.people()
         await made.http.aclose()
 

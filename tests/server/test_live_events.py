@@ -16,6 +16,7 @@ import httpx2
 import pytest
 import websockets
 
+from catalogs import with_catalog
 from haulier.core.accounts import Role
 from haulier.core.records import utc_now
 from haulier.files.access import topics_of
@@ -287,7 +288,7 @@ async def test_after_a_restart_the_client_is_told_to_look_and_goes_on(tmp_path):
 async def services(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(event_routes, "_HEARTBEAT_S", 0.05)
-    async with open_services(Settings.load(data=tmp_path)) as services:
+    async with open_services(Settings.load(data=with_catalog(tmp_path))) as services:
         yield services
 
 

@@ -8,9 +8,10 @@ from datetime import timedelta
 import httpx2
 import pytest
 
+from app_in_process import app_with
+from catalogs import with_catalog
 from haulier.core.accounts import Role
 from haulier.files.access import topics_of
-from haulier.server.app import create_app
 from haulier.server.services import open_services
 from haulier.settings import Settings
 
@@ -81,9 +82,9 @@ class World:
 async def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DURABILITY", "none")
-    settings = Settings.load(data=tmp_path)
+    settings = Settings.load(data=with_catalog(tmp_path))
     async with open_services(settings) as services:
-        made = await World(create_app(settings, services), services).begin()
+        made = await World(app_with(services), services).begin()
         yield made
         await made.close()
 

@@ -7,9 +7,10 @@ from datetime import timedelta
 import httpx2
 import pytest
 
+from app_in_process import app_with
+from catalogs import with_catalog
 from haulier.core.accounts import Role
 from haulier.core.records import utc_now
-from haulier.server.app import create_app
 from haulier.server.services import open_services
 from haulier.settings import Settings
 
@@ -21,11 +22,11 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 async def ann(tmp_path, monkeypatch):
     """Return a client whose requests are Ann's."""
     monkeypatch.chdir(tmp_path)
-    settings = Settings.load(data=tmp_path)
+    settings = Settings.load(data=with_catalog(tmp_path))
     async with open_services(settings) as services:
         user = await services.accounts.add("ann", Role.USER)
         token = services.tokens.issue(user, timedelta(hours=2))
-        transport = httpx2.ASGITransport(app=create_app(settings, services))
+        transport = httpx2.ASGITransport(app=app_with(services))
         async with (
             httpx2.AsyncClient(transport=transport, base_url="http://x") as anyone,
             httpx2.AsyncClient(transport=transport, base_url="http://x") as client,

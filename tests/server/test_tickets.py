@@ -9,11 +9,12 @@ import httpx2
 import pytest
 from fastapi import Depends, FastAPI
 
+from app_in_process import app_with
+from catalogs import with_catalog
 from haulier.coordination.vouchers import MemoryVouchers
 from haulier.core.accounts import Role, User
 from haulier.core.records import utc_now
 from haulier.files.tickets import TICKET_LIFETIME_S, Tickets
-from haulier.server.app import create_app
 from haulier.server.identity import get_ticket_user
 from haulier.server.services import open_services
 from haulier.settings import Settings
@@ -38,9 +39,9 @@ async def test_a_ticket_opens_one_thing():
 @pytest.fixture
 async def app(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    settings = Settings.load(data=tmp_path)
+    settings = Settings.load(data=with_catalog(tmp_path))
     async with open_services(settings) as services:
-        yield create_app(settings, services)
+        yield app_with(services)
 
 
 async def test_a_ticket_is_worth_what_its_user_is(app: FastAPI):

@@ -10,9 +10,10 @@ from datetime import timedelta
 import httpx2
 import pytest
 
+from app_in_process import app_with
+from catalogs import with_catalog
 from haulier.core.accounts import Role
 from haulier.core.records import format_time, utc_now
-from haulier.server.app import create_app
 from haulier.server.services import open_services
 from haulier.settings import Settings
 
@@ -75,9 +76,9 @@ async def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RATE_LIMIT_SIGN_IN", "5/hour")
     monkeypatch.setenv("DURABILITY", "none")
-    settings = Settings.load(data=tmp_path)
+    settings = Settings.load(data=with_catalog(tmp_path))
     async with open_services(settings) as services:
-        world = await World(create_app(settings, services), services, tmp_path).begin()
+        world = await World(app_with(services), services, tmp_path).begin()
         yield world
         for one in (world.ann, world.bob, world.anyone):
             await one.aclose()
