@@ -56,7 +56,7 @@ def begin(page: Page, name: str) -> None:
 
 def until(page: Page, is_so: Callable[[], bool]) -> None:
     """Wait for what is seen in no text on the page."""
-    for _ in range(400):
+    for _ in range(900):
         if is_so():
             return
         page.wait_for_timeout(50)

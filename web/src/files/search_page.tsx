@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { href, navigate, route } from "../router";
 import { t } from "../strings";
 import { Button } from "../ui/button";
@@ -52,27 +52,15 @@ export default function SearchPage(): JSX.Element {
             ))}
           </select>
         </label>
-        <label>
-          <span>{t("search.from")}</span>
-          <input type="date" value={asked.get("from") ?? ""} onChange={(event) => set("from", event.currentTarget.value)} />
-        </label>
-        <label>
-          <span>{t("search.to")}</span>
-          <input type="date" value={asked.get("to") ?? ""} onChange={(event) => set("to", event.currentTarget.value)} />
-        </label>
-        <label>
-          <span>{t("search.tag")}</span>
-          <input
-            type="text"
-            placeholder={t("search.tagExample")}
-            value={asked.get("tag") ?? ""}
-            onChange={(event) => set("tag", event.currentTarget.value.trim())}
-          />
-        </label>
-        <label>
-          <span>{t("search.folder")}</span>
-          <input type="text" value={asked.get("folder") ?? ""} onChange={(event) => set("folder", event.currentTarget.value.trim())} />
-        </label>
+        <Filter label={t("search.from")} type="date" value={asked.get("from") ?? ""} set={(value) => set("from", value)} />
+        <Filter label={t("search.to")} type="date" value={asked.get("to") ?? ""} set={(value) => set("to", value)} />
+        <Filter
+          label={t("search.tag")}
+          placeholder={t("search.tagExample")}
+          value={asked.get("tag") ?? ""}
+          set={(value) => set("tag", value)}
+        />
+        <Filter label={t("search.folder")} value={asked.get("folder") ?? ""} set={(value) => set("folder", value)} />
         {filtered && <Button label={t("search.clear")} look="quiet" onClick={clear} />}
       </form>
       {listing.state.value === "ready" && listing.count.value > 0 && (
@@ -82,6 +70,33 @@ export default function SearchPage(): JSX.Element {
       )}
       <Browser listing={listing} empty={<Empty icon="search" title={t("search.none")} text={t("search.noneHint")} />} />
     </>
+  );
+}
+
+interface FilterProps {
+  label: string;
+  value: string;
+  set: (value: string) => void;
+  type?: "text" | "date";
+  placeholder?: string;
+}
+
+/** A field that keeps what is being typed while the page changes around it. */
+function Filter({ label, value, set, type = "text", placeholder }: FilterProps): JSX.Element {
+  const input = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => {
+    if (input.current !== null) input.current.value = value;
+  }, [value]);
+  return (
+    <label>
+      <span>{label}</span>
+      <input
+        ref={input}
+        type={type}
+        {...(placeholder !== undefined && { placeholder })}
+        onChange={(event) => set(event.currentTarget.value.trim())}
+      />
+    </label>
   );
 }
 

@@ -1,0 +1,1 @@
+import{a,t as s,a2 as e}from"./index-DDJi7oMJ.js";import{V as i}from"./versions-D8WaIoJz.js";function m({file:o,close:r}){return a(e,{title:s("versions.of",{name:o.name}),close:r,children:a(i,{file:o})})}export{m as default};
