@@ -29,17 +29,15 @@ from haulier.core.checksums import (
 from haulier.core.first_error import first_error
 from haulier.core.progress import Meter
 from haulier.core.ranges import Flight, RangedDownload, Resumable, Verdict
-from haulier.net.retry import JITTER_S, MAX_RETRY_AFTER_S
 from haulier.net.threads import in_thread
 from haulier.transfer.control_file import PartFile, refuse_existing
+from haulier.transfer.download_limits import Retries, SizeRule
 from haulier.transfer.range_source import RangeAnswer, RangeSource
 
 CONNECTIONS = 4
 PIECE_BYTES = 16 << 20
 ATTEMPTS = 6
 SAVE_INTERVAL_S = 1.0
-_WAIT_INITIAL_S = 0.2
-_WAIT_MAX_S = 20.0
 _READ_BYTES = 1 << 20
 _WRITE_BACK_BYTES = 4 << 20
 
@@ -139,8 +137,8 @@ async def download(
             ),
             meter=meter,
             pace=pace,
-            retries=_Retries(attempts=attempts, sleep=sleep, jitter=jitter),
-            size=_SizeRule(source.label, expected_bytes, max_bytes),
+            retries=Retries(attempts=attempts, sleep=sleep, jitter=jitter),
+            size=SizeRule(source.label, expected_bytes, max_bytes),
         )
         await run.fetch(connections)
         receipt = await run.check(expected_checksum)
@@ -155,62 +153,6 @@ async def download(
 
 class _StartOver(Exception):
     """What is written is void; every connection ends before it is thrown away."""
-
-
-class _Retries:
-    """A budget of failures that each received byte fills up again."""
-
-    def __init__(
-        self,
-        *,
-        attempts: int,
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> None:
-        self._attempts = attempts
-        self._sleep = sleep
-        self._jitter = jitter
-        self._failures = 0
-
-    def refill(self) -> None:
-        self._failures = 0
-
-    async def wait(self, error: errors.Transient, *, connections: int) -> None:
-        """Wait before the next attempt; raises `error` when there is to be none."""
-        self._failures += 1
-        asked_s = error.retry_after_s
-        if self._failures >= self._attempts * connections or (asked_s or 0) > MAX_RETRY_AFTER_S:
-            raise error
-        if asked_s is None:
-            # Connections that fail together have failed once, not several times.
-            doublings = (self._failures - 1) // connections
-            asked_s = min(_WAIT_INITIAL_S * 2**doublings + self._jitter() * JITTER_S, _WAIT_MAX_S)
-        await self._sleep(asked_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _SizeRule:
-    """What the file's size has to be."""
-
-    label: str
-    expected_bytes: int | None
-    max_bytes: int | None
-
-    def check(self, size_bytes: int) -> None:
-        """Raise VerificationFailed or FileSizeError for a file of that size."""
-        if self.expected_bytes is not None and size_bytes != self.expected_bytes:
-            raise errors.VerificationFailed(
-                f"{self.label} has {size_bytes} bytes, not {self.expected_bytes}",
-                hint="It was not kept. The link may lead to another file, or to an error page.",
-            )
-        self.check_most(size_bytes)
-
-    def check_most(self, so_far_bytes: int) -> None:
-        """Raise FileSizeError when there are too many bytes already."""
-        if self.max_bytes is not None and so_far_bytes > self.max_bytes:
-            raise errors.FileSizeError(
-                f"{self.label} has more than {self.max_bytes} bytes", hint="Allow larger files."
-            )
 
 
 class _Writing:
@@ -255,8 +197,8 @@ class _Run:
         state: RangedDownload,
         meter: Meter | None,
         pace: Callable[[int], Awaitable[None]] | None,
-        retries: _Retries,
-        size: _SizeRule,
+        retries: Retries,
+        size: SizeRule,
     ) -> None:
         self._source = source
         self._size = size
