@@ -143,7 +143,7 @@ def nginx(directory: Path, ports: list[int]) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(90)
 
 
 def _free_port() -> int:

@@ -77,7 +77,7 @@ def stop_postgres(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     try:
-        process.wait(20)
+        process.wait(90)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

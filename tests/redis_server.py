@@ -60,7 +60,7 @@ class RedisServer:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         assert self.process is not None
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(90)
 
     def _answers(self) -> bool:
         try:

@@ -73,7 +73,7 @@ def start(data: Path, *, inside: Sequence[str] = (), port: int = 0, **settings: 
 
 def stop(server: Server, number: signal.Signals = signal.SIGTERM) -> int:
     server.process.send_signal(number)
-    code = server.process.wait(20)
+    code = server.process.wait(90)
     assert server.process.stdout is not None
     server.process.stdout.close()
     return code

@@ -24,7 +24,7 @@ async def test_a_deadlock_is_undone_and_the_loser_begins_again(empty_postgres):
             attempts[name] += 1
             tx.put_file(file(first, error_message=name))
             if attempts[name] == 1:
-                met.wait(30)  # each holds its first record before it asks for the other's
+                met.wait(90)  # each holds its first record before it asks for the other's
             tx.put_file(file(second, error_message=name))
             return name
 

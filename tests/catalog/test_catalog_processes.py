@@ -139,7 +139,7 @@ async def test_a_cancelled_caller_does_not_cut_a_transaction(no_catalog_url):
 
     def work(tx):
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(90)
         tx.put_operation(operation())
 
     async with await Catalog.open(no_catalog_url) as catalog:

@@ -180,7 +180,7 @@ async def test_a_read_sees_one_moment(catalog):
     def read_twice(tx):
         before = tx.get_file(file().id)
         looked.set()
-        assert written.wait(30)
+        assert written.wait(90)
         return before, tx.get_file(file().id)
 
     reading = asyncio.create_task(catalog.read(read_twice))

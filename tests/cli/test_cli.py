@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_a_state_that_resume_finishes(shell):
         if "uploading" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "haulier resume" in rest
     (record,) = shell.json("history")

@@ -41,7 +41,7 @@ def test_save_again_with_an_id_is_harmless(haulier, memo):
 
 def test_save_reads_a_pipe(haulier):
     with haulier.start("record", "save", "-", stdin=subprocess.PIPE) as process:
-        out, _ = process.communicate(wav(1), timeout=30)
+        out, _ = process.communicate(wav(1), timeout=60)
     assert process.returncode == 0
     [listed] = haulier.json("record", "list")
     assert (listed["recording_id"], listed["file_size"]) == (out.decode().strip(), len(wav(1)))
@@ -133,6 +133,6 @@ def test_watch_sends_what_comes_and_outlives_the_network(haulier, memo, bucket, 
                 assert time.monotonic() < until
                 time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            out, _ = process.communicate(timeout=30)
+            out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert {line.split(b"\t")[0].decode() for line in out.splitlines()} == ids

@@ -103,7 +103,7 @@ def test_ctrl_c_leaves_nothing(haulier):
             time.sleep(0.02)
         assert len(names(haulier)) == 3
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"interrupted" in err
     assert names(haulier) == ["long.mp4"]

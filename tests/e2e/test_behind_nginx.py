@@ -62,7 +62,7 @@ def site(tmp_path_factory):
             time.sleep(0.1)
     yield url, server
     nginx.terminate()
-    nginx.wait(20)
+    nginx.wait(90)
     stop(server)
 
 

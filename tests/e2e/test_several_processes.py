@@ -58,7 +58,7 @@ def add_user(site, name):
 
 def answers(url):
     try:
-        return httpx2.get(f"{url}/health/ready", timeout=30).status_code == 200
+        return httpx2.get(f"{url}/health/ready", timeout=60).status_code == 200
     except httpx2.TransportError:
         return False
 
@@ -70,7 +70,7 @@ def test_one_that_dies_is_started_again_and_all_stop_together(site):
     try:
         first, second = children_of(server.process.pid)
         assert answers(url)
-        ready = httpx2.get(f"{url}/health/ready", timeout=30).json()
+        ready = httpx2.get(f"{url}/health/ready", timeout=60).json()
         assert ready["checks"]["coordination"] == "ok"
         os.kill(first, signal.SIGKILL)
         until(lambda: is_gone(first) and len(children_of(server.process.pid)) == 2)

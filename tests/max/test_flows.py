@@ -136,7 +136,7 @@ async def test_a_bot_keeps_what_it_is_sent_and_gives_it_back(
     media = server.put_media("file", b"remember the milk", "notes.txt")
     server.receive(-7, None, [server.attachment(media)])
     server.receive(-7, "/give back")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await bot.poll()
     assert (tmp_path / "notes.txt").read_bytes() == b"remember the milk"
     assert state.media[attached(state)[-1]].content == b"remember the milk"

@@ -95,7 +95,7 @@ def encoders_running(cwd: Path) -> list[str]:
 
 
 async def until(condition):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 

@@ -377,7 +377,7 @@ async def test_what_is_cancelled_leaves_nothing(sources, tmp_path, manager):
             report=lambda stage, _: begun.set() if stage == "encoding" else None,
         )
     )  # fmt: skip
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await begun.wait()
     assert len(entries(tmp_path)) == 2
     task.cancel()

@@ -186,7 +186,7 @@ def test_aria2_style_parallel_ranges_make_the_file(server, url, tmp_path):
         )
         for n in range(4)
     ]
-    assert [process.wait(30) for process in running] == [0] * 4
+    assert [process.wait(90) for process in running] == [0] * 4
     joined = b"".join((tmp_path / str(n)).read_bytes() for n in range(4))
     assert hashlib.sha256(joined).digest() == hashlib.sha256(DATA).digest()
 

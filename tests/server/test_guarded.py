@@ -109,7 +109,7 @@ async def client(port):
 
 async def ended(reader):
     """Return what the server said until it closed the connection."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await reader.read()
 
 
@@ -167,7 +167,7 @@ async def test_a_websocket_whose_messages_are_taken_stays(client, left):
     reader, writer = client
     left.clear()
     writer.write(UPGRADE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for _ in range(60):
             await reader.readexactly(1 << 20)
             await asyncio.sleep(0.02)

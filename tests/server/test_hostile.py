@@ -92,7 +92,7 @@ def test_json_in_endless_pieces(http):
 
 def test_bodies_of_nobody_are_not_read(server):
     place = urlsplit(server.url)
-    with socket.create_connection((place.hostname, place.port), timeout=10) as raw:
+    with socket.create_connection((place.hostname, place.port), timeout=60) as raw:
         raw.sendall(
             f"POST {START} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             "Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n".encode()
@@ -301,7 +301,7 @@ def test_what_was_cancelled_is_gone(http):
 )
 def test_what_is_no_http(server, text, status):
     place = urlsplit(server.url)
-    with socket.create_connection((place.hostname, place.port), timeout=10) as raw:
+    with socket.create_connection((place.hostname, place.port), timeout=60) as raw:
         raw.sendall(text.encode("latin-1"))
         received = raw.recv(65536)
     assert received.split(b" ")[1] == str(status).encode()

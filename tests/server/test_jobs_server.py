@@ -299,7 +299,7 @@ def test_what_makes_no_sense_is_told_at_the_start(data, settings, words):
         [*HAULIER, "serve", "--port", "0", "--data", data],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         env={**environment(), **settings},
         cwd=data,
     )

@@ -42,7 +42,7 @@ async def listening(server, name="ann", last=None, **more):
 async def until(socket, wanted, /, **data):
     """Return the messages up to the first of that type and data."""
     found = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found.append(json.loads(await socket.recv()))
             is_kind = found[-1]["type"] == wanted
@@ -131,7 +131,7 @@ async def test_a_stream_tells_the_same_and_is_resumed_by_its_header(server):
     headers = {**server.headers(), "Last-Event-ID": last}
     found, lines = [], []
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(60),
         httpx2.AsyncClient(headers=headers) as http,
         http.stream("GET", f"{server.url}/api/events") as answer,
     ):
@@ -182,7 +182,7 @@ async def test_pages_of_our_own_may(server):
 
 
 async def until_pong(socket):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await (await socket.ping())
 
 
@@ -212,7 +212,7 @@ async def test_a_connection_can_carry_a_body_and_then_a_websocket(server):
     opened = f"Host: {where.netloc}\r\nAuthorization: {server.headers()['Authorization']}\r\n"
 
     def talk():
-        with socket.create_connection((where.hostname, where.port), timeout=20) as raw:
+        with socket.create_connection((where.hostname, where.port), timeout=60) as raw:
             head = f"PUT /api/content/b.bin HTTP/1.1\r\n{opened}Content-Length: {MIB}\r\n\r\n"
             raw.sendall(head.encode() + bytes(MIB))
             assert recv_until(raw, b'"id":').startswith(b"HTTP/1.1 201")
@@ -297,7 +297,7 @@ async def test_a_listener_is_asked_now_and_then_whether_it_still_may(services):
         """Whether two heartbeats reach a listener."""
         async with services.events.subscribe(topics_of(user)) as news:
             following = event_routes._following(services, event_routes._Listener(user, until), news)
-            async with asyncio.timeout(20), aclosing(following):
+            async with asyncio.timeout(60), aclosing(following):
                 beats = 0
                 async for _ in following:
                     beats += 1

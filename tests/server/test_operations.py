@@ -77,7 +77,7 @@ def talkative(tmp_path):
         url = process.stdout.readline().split()[-1]
         yield url, tmp_path
         process.terminate()
-        process.wait(20)
+        process.wait(90)
         process.stdout.close()
 
 

@@ -198,7 +198,7 @@ async def test_without_waiting_it_goes_on_by_itself(people):
     await save(http)
     told = (await http.post("/upload/offline/sync")).json()
     assert (told["synced"], told["failed"], told["pending"]) == (0, 0, 1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await http.get("/api/files")).json()["items"]:
             await asyncio.sleep(0.05)
 
@@ -228,7 +228,7 @@ async def test_two_devices_sync_at_once(people):
         *(http.post("/upload/offline/sync", params={"wait": 20}) for _ in range(2))
     )
     assert all(one.json()["failed"] == 0 for one in both)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await http.get("/upload/offline/queue")).json():
             await asyncio.sleep(0.05)
     assert len((await http.get("/api/files")).json()["items"]) == 5

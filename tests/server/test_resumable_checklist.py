@@ -172,7 +172,7 @@ def raw(http, method, path, body=b"", **headers):
     place = urlsplit(str(http.base_url))
     lines = {"Host": "x", "Authorization": http.headers["authorization"], **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    connection = socket.create_connection((place.hostname, place.port), timeout=10)
+    connection = socket.create_connection((place.hostname, place.port), timeout=60)
     connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
     return connection
 

@@ -105,7 +105,7 @@ def test_production_refuses_weak_secrets(tmp_path, secret, words):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert done.returncode == 2
     assert words in done.stderr

@@ -78,7 +78,7 @@ def metadata(**pairs):
 def raw(http, text):
     """Send `text` and return the connection."""
     place = urlsplit(str(http.base_url))
-    connection = socket.create_connection((place.hostname, place.port), timeout=10)
+    connection = socket.create_connection((place.hostname, place.port), timeout=60)
     connection.sendall(text.encode("latin-1"))
     return connection
 

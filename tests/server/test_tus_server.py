@@ -112,7 +112,7 @@ def test_a_creation_cut_off_in_its_first_bytes_leaves_nothing(server, http):
     lines = {**V, **OCTETS, **server.headers(), "Host": "x", "Upload-Length": "9",
              "Content-Length": "9", "Expect": "100-continue"}  # fmt: skip
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    with socket.create_connection((place.hostname, place.port), timeout=30) as raw:
+    with socket.create_connection((place.hostname, place.port), timeout=60) as raw:
         raw.sendall(f"POST /tus/ HTTP/1.1\r\n{head}\r\n".encode())
         assert raw.recv(100).startswith(b"HTTP/1.1 100 Continue")
         assert len(http.get("/api/files/upload").json()["items"]) == len(before) + 1

@@ -372,7 +372,7 @@ async def test_a_cancelled_thread_has_ended_when_we_go_on():
     ended = []
 
     def work(stop):
-        assert stop.wait(30)
+        assert stop.wait(90)
         ended.append(True)
 
     task = asyncio.create_task(in_thread(work))

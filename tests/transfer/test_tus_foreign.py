@@ -41,7 +41,7 @@ def foreign(kept):
     assert process.stdout is not None
     yield process.stdout.readline().strip()
     process.terminate()
-    process.wait(20)
+    process.wait(90)
     process.stdout.close()
 
 

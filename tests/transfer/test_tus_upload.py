@@ -325,7 +325,7 @@ async def test_a_file_larger_than_the_server_takes_is_not_begun(files_server, tm
             assert [one.method for one in proxy.seen] == ["OPTIONS"]
     finally:
         small.process.send_signal(signal.SIGTERM)
-        small.process.wait(20)
+        small.process.wait(90)
         small.process.stdout.close()
 
 
