@@ -22,6 +22,8 @@ from haulier.transfer.sessions.engine import NewUpload
 from haulier.transfer.sessions.stage import Durability, LocalStage
 from sessions_engine import body_of, build
 
+pytestmark = pytest.mark.processes  # archives are looked into by workers
+
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0" + b"\0" * 40
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
 PROGRAM = b"\x7fELF\2\1\1" + b"\0" * 200

@@ -57,6 +57,7 @@ def test_only_one_at_a_time_unless_all_share(tmp_path):
         pass
 
 
+@pytest.mark.processes
 def test_processes_that_begin_together_all_mark_a_new_directory(tmp_path):
     with ExitStack() as stack:
         several = [

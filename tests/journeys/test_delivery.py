@@ -137,6 +137,7 @@ async def test_nothing_is_removed_where_that_is_switched_off(
     assert told(server) == []
 
 
+@pytest.mark.processes
 async def test_what_is_too_large_is_made_to_fit(
     server: DiscordServer, channel: Any, manage: Manage, downloads: Path
 ) -> None:

@@ -298,6 +298,7 @@ WRITER = textwrap.dedent("""
 """)
 
 
+@pytest.mark.processes
 async def test_killed_at_any_moment_the_store_tells_the_truth(store):
     random.seed(7)
     for _ in range(8):
@@ -325,6 +326,7 @@ async def test_killed_at_any_moment_the_store_tells_the_truth(store):
     assert [upload async for upload in store.list_uploads()] == []
 
 
+@pytest.mark.processes
 async def test_two_processes_fighting_for_a_key_leave_one_winner(store):
     code = textwrap.dedent("""
         import asyncio, sys
