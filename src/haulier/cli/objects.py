@@ -20,7 +20,7 @@ ReferenceArgument = Annotated[
 
 
 def verify(
-    references: Annotated[list[str] | None, typer.Argument(metavar="[ID|KEY]")] = None,
+    references: Annotated[list[str] | None, typer.Argument(metavar="[ID|KEY…]")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every upload.")] = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Read back and compare every byte's checksum.")

@@ -19,7 +19,7 @@ _POLICIES = ("refuse", "file", "compress")
 
 
 def send(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files.")],
     to: Annotated[
         str,
         typer.Option(metavar="CHAT", help="max:CHAT_ID, max:user:USER_ID, discord:CHANNEL_ID."),

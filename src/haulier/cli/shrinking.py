@@ -22,7 +22,9 @@ _TYPE = "shrink"
 
 
 def shrink(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Videos, sounds and images.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH…", help="Videos, sounds and images.")
+    ],
     to_size: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="What each may take (COMPRESSION_MAX_UPLOAD_SIZE_MB)."),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def upload(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Paths, or `all`.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Paths, or `all`.")],
     to: ToOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
@@ -136,7 +136,7 @@ def tell(uploaded: Iterable[UploadRecord], *, results: bool = True) -> None:
 
 def resume(
     references: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]", help="All when left out.")
+        list[str] | None, typer.Argument(metavar="[ID…]", help="All when left out.")
     ] = None,
     limit_rate: RateOption = None,
     as_json: JsonOption = False,
@@ -154,7 +154,7 @@ def resume(
 
 
 def retry(
-    references: Annotated[list[str] | None, typer.Argument(metavar="[ID]")] = None,
+    references: Annotated[list[str] | None, typer.Argument(metavar="[ID…]")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Everything that failed.")] = False,
     limit_rate: RateOption = None,
     as_json: JsonOption = False,
