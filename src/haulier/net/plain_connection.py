@@ -77,14 +77,15 @@ def _drain(
 ) -> int:
     write(first)
     passed = len(first)
-    # What fails here fails the next time as well.
-    with contextlib.suppress(OSError):
-        while passed < most_bytes:
+    while passed < most_bytes:
+        try:
             count = connected.recv_into(view[: most_bytes - passed])
-            if count == 0:
-                break
-            write(view[:count])
-            passed += count
+        except OSError:  # nothing there for now; what else fails, fails the next time as well
+            break
+        if count == 0:
+            break
+        write(view[:count])
+        passed += count
     return passed
 
 
@@ -110,6 +111,7 @@ class Connection:
         self._used_at = self._loop.time()
 
     def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def is_quiet(self) -> bool:
