@@ -16,6 +16,7 @@ REAL := (servers or processes) and not soak and not doubles
 # What failed beside the others is run once more, alone, and told: a machine that was too busy is
 # no error of the program. What fails again fails the run.
 ALONE := --last-failed --last-failed-no-failures none --maxfail 1
+run_tests = $(PYTEST) $(AT_ONCE) tests -m "$1" || { [ $$? = 1 ] && $(PYTEST) $(ALONE) tests -m "$1"; }
 
 .PHONY: help
 help: ## list these targets
@@ -30,8 +31,8 @@ demo: .venv/.runtime ## pack, upload, verify and restore a small folder of media
 
 .PHONY: test
 test: test-programs .venv/.dev lint ## check everything: style, types, layers, tests
-	@$(PYTEST) $(AT_ONCE) tests -m "$(UNIT)" || { [ $$? = 1 ] && $(PYTEST) $(ALONE) tests -m "$(UNIT)"; }
-	@$(PYTEST) $(AT_ONCE) tests -m "$(REAL)" || { [ $$? = 1 ] && $(PYTEST) $(ALONE) tests -m "$(REAL)"; }
+	@$(call run_tests,$(UNIT))
+	@$(call run_tests,$(REAL))
 
 .PHONY: lint
 lint: .venv/.dev ## ruff, mypy, import-linter
